@@ -1,0 +1,21 @@
+//! The nouns of device provisioning and their rules: identifiers, enrollments, registrations, provisioning services,
+//! JSON shapes, limits and the error table.
+//!
+//! Nothing here does I/O, reads a clock, draws randomness or logs: time and new identifiers are arguments. That keeps every rule
+//! testable with plain values and leaves one place to look when a field or a code is in doubt.
+
+pub mod document;
+pub mod enrollment;
+pub mod error;
+pub mod hub_device;
+pub mod ids;
+pub mod limits;
+pub mod registration;
+pub mod secret;
+pub mod service;
+pub mod timestamp;
+
+pub use error::{ErrorCode, ServiceError};
+pub use ids::{DeviceId, EnrollmentGroupId, HubName, IdScope, OperationId, RegistrationId, TrackingId};
+pub use secret::Secret;
+pub use timestamp::Timestamp;

@@ -1,0 +1,33 @@
+//! Sizes and counts with their reasons. The documented ones come from the DPS limits table
+//! (MicrosoftDocs/azure-docs: includes/iot-dps-limits.md).
+
+/// Longest registration ID and enrollment group ID, in characters (DPS concepts-service: 128).
+pub const ID_CHARS_MAX: usize = 128;
+/// Longest device ID on a hub, in characters (IoT Hub identity registry: 128).
+pub const DEVICE_ID_CHARS_MAX: usize = 128;
+/// Longest ID scope, in characters. The cloud's have 11; ours leave room for readable ones.
+pub const ID_SCOPE_CHARS_MAX: usize = 32;
+/// Longest DNS name, in characters (RFC 1035 section 2.3.4).
+pub const HOST_NAME_CHARS_MAX: usize = 253;
+/// Largest message on any endpoint, in bytes (DPS limits: 96 KB).
+pub const MESSAGE_BYTES_MAX: usize = 96 * 1024;
+/// Items in one bulk request (azure-rest-api-specs: DeviceProvisioningServices/service/models.tsp: 10).
+pub const BULK_ITEMS_MAX: usize = 10;
+/// Page size where the client names none.
+pub const PAGE_ITEMS_DEFAULT: usize = 100;
+/// Largest page; larger wishes are cut to it.
+pub const PAGE_ITEMS_MAX: usize = 1000;
+/// Hubs linked to one provisioning service (DPS limits: 50).
+pub const LINKED_HUBS_MAX: usize = 50;
+/// Enrollment groups with symmetric keys in one service (DPS limits: 100). A group's key is found by trying them.
+pub const SYMMETRIC_KEY_GROUPS_MAX: usize = 100;
+/// Shared access policies of one service.
+pub const POLICIES_MAX: usize = 100;
+/// Deepest certificate chain judged, leaf and root included. Longer ones are refused unread.
+pub const CHAIN_DEPTH_MAX: usize = 10;
+/// Symmetric keys must decode to at least this many bytes (DPS: 16 to 64).
+pub const KEY_BYTES_MIN: usize = 16;
+/// Symmetric keys must decode to at most this many bytes.
+pub const KEY_BYTES_MAX: usize = 64;
+/// Largest initial twin document, tags and desired properties together, in bytes of JSON (IoT Hub twin sections: 32 KiB each).
+pub const TWIN_BYTES_MAX: usize = 64 * 1024;
