@@ -11,7 +11,7 @@ pub enum Attestation {
     /// A SAS token signed with a shared key, or with a key derived from a group's.
     SymmetricKey(SymmetricKeys),
     /// A client certificate.
-    X509(X509Attestation),
+    X509(Box<X509Attestation>),
     /// A TPM 2.0 endorsement key.
     Tpm(TpmKeys),
 }
