@@ -1,0 +1,1 @@
+//! A provisioning service's records and the rules for changing them.
