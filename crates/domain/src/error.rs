@@ -53,6 +53,10 @@ error_table! {
     NoHubAvailable = 400208, "No linked hub is available for this device.";
     /// The hub refused the service's credentials (azure-iot-sdk-c: prov_device_ll_client.c maps it to UNAUTHORIZED).
     HubUnauthorized = 400209, "The hub refused the provisioning service.";
+    /// The hub will not take the device: a quota or a rule of its own.
+    HubRejected = 400210, "The hub rejected the device.";
+    /// The hub could not be reached for longer than an operation may last.
+    HubUnreachable = 400211, "The hub could not be reached.";
     /// The device did not prove who it is, or the operator's token is not valid.
     Unauthorized = 401002, "Unauthorized";
     /// The token's policy lacks the right.

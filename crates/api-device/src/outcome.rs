@@ -1,0 +1,44 @@
+//! What a device is answered, before a transport frames it: status, body and when to come back.
+
+use usher_domain::{ServiceError, Timestamp, TrackingId, document::OperationStatusDocument};
+
+use crate::ascii_json;
+
+/// Seconds a device is asked to wait while its assignment is under way.
+///
+/// 1 is the least that the C, Python and Node SDKs honour; Java and .NET raise it to their own minimum of 2 (azure-iot-sdk-java:
+/// ProvisioningDeviceClientContract.java, azure-iot-sdk-csharp: ProvisioningTransportHandlerMqtt.cs).
+const POLL_AFTER_S: u32 = 1;
+
+/// An answer for a transport to frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// HTTP status, also in MQTT topics.
+    pub status: u16,
+    /// Seconds, where the device is to come back.
+    pub retry_after_s: Option<u32>,
+    /// JSON, ASCII only.
+    pub body: Vec<u8>,
+    /// The error table's name, for `x-ms-error-code`.
+    pub error: Option<&'static str>,
+}
+
+impl Outcome {
+    /// The answer to register or a poll: 202 while assigning, 200 when final.
+    pub fn operation(document: &OperationStatusDocument) -> Self {
+        let running = document.status == "assigning";
+        Self {
+            status: if running { 202 } else { 200 },
+            retry_after_s: running.then_some(POLL_AFTER_S),
+            body: ascii_json::to_vec(document),
+            error: None,
+        }
+    }
+
+    /// A refusal, in the service's error shape.
+    pub fn error(error: &ServiceError, tracking_id: &TrackingId, now: Timestamp) -> Self {
+        let body = error.body(tracking_id, now);
+        let body = serde_json::from_slice::<serde_json::Value>(&body).map_or(body, |json| ascii_json::to_vec(&json));
+        Self { status: error.code.status(), retry_after_s: error.retry_after_s, body, error: Some(error.code.name()) }
+    }
+}

@@ -1,0 +1,79 @@
+//! Drafting an operation: allocation and the plan for a proven device. Pure.
+
+use usher_allocation::{Decision, candidates, decide};
+use usher_attestation::ProvenIdentity;
+use usher_domain::{
+    ErrorCode, OperationId, ServiceError, Timestamp,
+    document::RegisterDocument,
+    enrollment::Enrollment,
+    hub_device::DeviceSpec,
+    registration::{Operation, Plan, Registration},
+    service::ProvisioningService,
+};
+
+use crate::{
+    claim::Claim,
+    denial::Denial,
+    plan::{Reassign, go, reassign, stay},
+    transition::LEASE_MS,
+};
+
+/// Writes down all that is needed to finish a registration, so that any node can.
+#[expect(clippy::too_many_arguments, reason = "each is a different noun, and a struct of them would have one use")]
+pub fn draft(
+    service: &ProvisioningService,
+    enrollment: &Enrollment,
+    proven: &ProvenIdentity,
+    old: Option<&Registration>,
+    claim: &Claim,
+    document: &RegisterDocument,
+    id: OperationId,
+    now: Timestamp,
+) -> Result<Operation, Denial> {
+    let device_id = enrollment
+        .device_id_for(proven.registration_id())
+        .map_err(|why| Denial::open("deviceId", ServiceError::with(ErrorCode::InvalidId, why.to_string())))?;
+    let device = DeviceSpec { device_id, credential: proven.hub_credential(), iot_edge: enrollment.iot_edge };
+    let plan = plan_for(service, enrollment, proven, old, claim, &device)?;
+    Ok(Operation {
+        id,
+        started_at: now,
+        lease_until: now.plus_millis(LEASE_MS),
+        attempts: 1,
+        device,
+        initial_twin: enrollment.initial_twin.clone().unwrap_or_default(),
+        plan,
+        payload: document.payload.clone(),
+    })
+}
+
+fn plan_for(
+    service: &ProvisioningService,
+    enrollment: &Enrollment,
+    proven: &ProvenIdentity,
+    old: Option<&Registration>,
+    claim: &Claim,
+    device: &DeviceSpec,
+) -> Result<Option<Plan>, Denial> {
+    let previous = old.and_then(|old| old.state.assignment());
+    let rule = reassign(enrollment.reprovision, &claim.api_version);
+    if let (Some(previous), Reassign::Stay) = (previous, rule)
+        && previous.device_id == device.device_id
+        && service.hub(&previous.hub).is_some()
+    {
+        return Ok(Some(stay(previous)));
+    }
+    let policy = enrollment.own_allocation().unwrap_or_else(|| service.allocation.clone());
+    let hubs = candidates(&service.hubs, &enrollment.own_hubs());
+    let decision = decide(&policy, &hubs, proven.registration_id(), |_| None).map_err(|why| Denial {
+        check: format!("allocation.{}", policy.name()),
+        detail: why.to_string(),
+        mend: "Link a hub to the service, or correct the enrollment's hubs.".into(),
+        answer: ServiceError::with(ErrorCode::NoHubAvailable, "No linked hub is available for this device."),
+    })?;
+    let former = old.map(|old| old.former_hubs.as_slice()).unwrap_or_default();
+    match decision {
+        Decision::Hub(hub) => Ok(Some(go(previous, former, rule, hub, &device.device_id))),
+        Decision::AskWebhook(_) => Ok(None),
+    }
+}

@@ -1,0 +1,295 @@
+//! The engine: drives registrations through the ports. It loads, lets the pure parts decide, saves, and only then speaks.
+
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{sync::Semaphore, time::timeout};
+use tracing::{info, warn};
+use usher_domain::{
+    ErrorCode, OperationId, ServiceError, Timestamp, TrackingId,
+    clock::{Clock, Entropy},
+    document::{OperationStatusDocument, RegisterDocument, RegistrationStateDocument},
+    enrollment::ProvisioningStatus,
+    registration::Registration,
+};
+use usher_hub::Hubs;
+use usher_records::{RecordError, Versioned};
+use usher_registry::{Directory, Tenant};
+use usher_store::Expect;
+
+use crate::{
+    answer,
+    claim::{Claim, Transport},
+    denial::Denial,
+    draft::draft,
+    prove::{Admitted, prove},
+    transition::{self, Applicant},
+    worker,
+};
+
+/// How long register waits for the assignment before it answers `assigning`. Done in time, the device is told its hub at once and
+/// saves a poll of seconds.
+const ANSWER_AT_ONCE_WITHIN: Duration = Duration::from_millis(300);
+/// Operations that one node works on at a time; devices beyond are told to come back.
+const OPERATIONS_MAX: usize = 4096;
+/// Tries at a record that others change at the same time.
+const CONFLICTS_MAX: usize = 5;
+
+/// The provisioning engine of one node. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) ports: Arc<Ports>,
+    pub(crate) running: Arc<Semaphore>,
+}
+
+/// Everything the engine reaches the world through.
+pub struct Ports {
+    /// Services and their records.
+    pub directory: Arc<Directory>,
+    /// Connectors of linked hubs.
+    pub hubs: Arc<dyn Hubs>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl Engine {
+    /// An engine over these ports.
+    pub fn new(ports: Ports) -> Self {
+        Self { ports: Arc::new(ports), running: Arc::new(Semaphore::new(OPERATIONS_MAX)) }
+    }
+
+    /// Registers a device: proves it, records what is to be done, and does it, in the background where it takes longer.
+    ///
+    /// `body` may be empty (.NET over MQTT and AMQP), blank, or a register document. Asked again while an operation runs, it
+    /// answers with that operation.
+    pub async fn register(&self, claim: &Claim, body: &[u8]) -> Result<OperationStatusDocument, ServiceError> {
+        let outcome = match self.try_register(claim, body).await {
+            Ok(record) => Ok(answer::operation_status(&record.value, &wire_etag(record.etag))),
+            Err(denial) => Err(denial),
+        };
+        outcome.map_err(|denial| self.turn_away(claim, "register", denial))
+    }
+
+    /// Tells how an operation stands. The device proves itself anew; another device's operation is not found.
+    pub async fn operation_status(&self, claim: &Claim, operation_id: &str) -> Result<OperationStatusDocument, ServiceError> {
+        let result = self.try_status(claim, operation_id).await;
+        let record = result.map_err(|denial| self.turn_away(claim, "operation status", denial))?;
+        Ok(answer::operation_status(&record.value, &wire_etag(record.etag)))
+    }
+
+    /// Tells a device its registration, outside any operation.
+    pub async fn registration(&self, claim: &Claim) -> Result<RegistrationStateDocument, ServiceError> {
+        let result = self.try_lookup(claim).await;
+        let record = result.map_err(|denial| self.turn_away(claim, "registration look-up", denial))?;
+        Ok(answer::device_state(&record.value, &wire_etag(record.etag)))
+    }
+
+    /// A fresh tracking ID.
+    pub fn new_tracking_id(&self) -> TrackingId {
+        TrackingId::from_random(self.random())
+    }
+
+    /// The engine's time.
+    pub fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+
+    /// Logs a request that was refused before it could become a claim.
+    pub fn log_refused_request(&self, tracking_id: &TrackingId, transport: Transport, peer: Option<IpAddr>, error: &ServiceError) {
+        // What the engine itself turned away is logged with more detail by `turn_away`.
+        if matches!(error.code.status(), 401 | 404 | 409 | 500..) && error.code != ErrorCode::PathNotFound {
+            return;
+        }
+        let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
+        warn!(%tracking_id, transport = transport.name(), peer, code = error.code.code(), check = error.code.name(), detail = error.message, "request refused");
+    }
+
+    /// Waits until no operation is under way here, for at most `patience`. What is unfinished then is taken over later.
+    pub async fn drain(&self, patience: Duration) {
+        let all = u32::try_from(OPERATIONS_MAX).unwrap_or(u32::MAX);
+        if timeout(patience, self.running.acquire_many(all)).await.is_err() {
+            warn!("operations are still under way; they will be finished after the next start");
+        }
+    }
+
+    pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.ports.entropy.fill(&mut bytes);
+        bytes
+    }
+
+    async fn try_register(&self, claim: &Claim, body: &[u8]) -> Result<Versioned<Registration>, Denial> {
+        let document = read_body(claim, body)?;
+        let tenant = self.tenant(claim).await?;
+        for _ in 0..CONFLICTS_MAX {
+            match self.accept(&tenant, claim, &document).await {
+                Ok(Accepted::Begun(record)) => return Ok(self.work_or_wait(tenant, record, claim).await),
+                Ok(Accepted::Settled(record)) => return Ok(record),
+                Err(denial) if denial.answer.code == ErrorCode::ConcurrentChange => {}
+                Err(denial) => return Err(denial),
+            }
+        }
+        Err(Denial::open("store.conflict", ServiceError::new(ErrorCode::ConcurrentChange)))
+    }
+
+    /// Proves the device and writes down what is to be done for it.
+    async fn accept(&self, tenant: &Tenant, claim: &Claim, document: &RegisterDocument) -> Result<Accepted, Denial> {
+        let registry = &tenant.registry;
+        let known = registry.registration(&claim.claimed_id).await?;
+        let now = self.now();
+        let Admitted { proven, enrollment } = prove(registry, claim, known.as_ref().map(|known| &known.value), now).await?;
+        if let Some(known) = &known
+            && let Some(operation) = transition::running(&known.value)
+            && !transition::is_abandoned(operation, now)
+            && enrollment.status == ProvisioningStatus::Enabled
+        {
+            return Ok(Accepted::Settled(known.clone()));
+        }
+        let expect = known.as_ref().map_or(Expect::Absent, |known| Expect::Etag(known.etag));
+        let old = known.map(|known| known.value);
+        let applicant = Applicant {
+            registration_id: proven.registration_id().clone(),
+            enrollment: enrollment.reference(),
+            proof: proven.summary(),
+        };
+        let operation_id = OperationId::from_random(self.random());
+        if enrollment.status == ProvisioningStatus::Disabled {
+            let refused = transition::refuse_disabled(old, applicant, operation_id, now);
+            let etag = registry.save_registration(&refused, expect, Vec::new()).await?;
+            let mend = "Enable the enrollment, or leave it: a disabled entry blocks the device on purpose.";
+            warn!(tracking_id = %claim.tracking_id, id_scope = %claim.id_scope, registration_id = %claim.claimed_id,
+                check = "enrollment.disabled", mend, "registration refused");
+            return Ok(Accepted::Settled(Versioned { value: refused, etag }));
+        }
+        let operation = draft(&tenant.service, &enrollment, &proven, old.as_ref(), claim, document, operation_id, now)?;
+        let begun = transition::begin(old, applicant, operation, now);
+        let etag = registry.save_registration(&begun, expect, Vec::new()).await?;
+        Ok(Accepted::Begun(Versioned { value: begun, etag }))
+    }
+
+    /// Sets a worker to the operation and waits for it a little.
+    async fn work_or_wait(&self, tenant: Tenant, record: Versioned<Registration>, claim: &Claim) -> Versioned<Registration> {
+        let Ok(permit) = Arc::clone(&self.running).try_acquire_owned() else {
+            warn!(tracking_id = %claim.tracking_id, "too many operations under way here; this one waits for its lease to end");
+            return record;
+        };
+        let (engine, begun) = (self.clone(), record.clone());
+        let work = tokio::spawn(async move {
+            let _permit = permit;
+            worker::work(&engine, &tenant, begun).await
+        });
+        let settled = match timeout(ANSWER_AT_ONCE_WITHIN, work).await {
+            Ok(Ok(settled)) => settled,
+            Ok(Err(_)) | Err(_) => record,
+        };
+        info!(tracking_id = %claim.tracking_id, id_scope = %claim.id_scope, registration_id = %claim.claimed_id,
+            transport = claim.transport.name(), status = settled.value.state.word(),
+            hub = settled.value.state.assignment().map(|place| place.hub.as_str()).unwrap_or_default(), "registration accepted");
+        settled
+    }
+
+    async fn try_status(&self, claim: &Claim, operation_id: &str) -> Result<Versioned<Registration>, Denial> {
+        let tenant = self.tenant(claim).await?;
+        let Some(known) = tenant.registry.registration(&claim.claimed_id).await? else {
+            return Err(self.not_proven_or_missing(&tenant, claim, ErrorCode::OperationNotFound).await);
+        };
+        let now = self.now();
+        prove(&tenant.registry, claim, Some(&known.value), now).await?;
+        if known.value.state.operation_id().as_str() != operation_id {
+            let answer = ServiceError::with(ErrorCode::OperationNotFound, "This registration has no such operation. Register again.");
+            return Err(Denial::open("operation.unknown", answer));
+        }
+        match transition::running(&known.value) {
+            // Its node is gone: take it over now, while the device is waiting.
+            Some(operation) if transition::is_abandoned(operation, now) => Ok(self.take_over(tenant, known, claim).await),
+            _ => Ok(known),
+        }
+    }
+
+    async fn take_over(&self, tenant: Tenant, known: Versioned<Registration>, claim: &Claim) -> Versioned<Registration> {
+        match worker::claim_operation(self, &tenant, known.clone()).await {
+            Some(held) => self.work_or_wait(tenant, held, claim).await,
+            None => known,
+        }
+    }
+
+    async fn try_lookup(&self, claim: &Claim) -> Result<Versioned<Registration>, Denial> {
+        let tenant = self.tenant(claim).await?;
+        let Some(known) = tenant.registry.registration(&claim.claimed_id).await? else {
+            return Err(self.not_proven_or_missing(&tenant, claim, ErrorCode::NotFound).await);
+        };
+        prove(&tenant.registry, claim, Some(&known.value), self.now()).await?;
+        tenant.registry.commit(vec![tenant.registry.meter(self.now())]).await?;
+        Ok(known)
+    }
+
+    /// A missing record is told only to a device that proved itself.
+    async fn not_proven_or_missing(&self, tenant: &Tenant, claim: &Claim, missing: ErrorCode) -> Denial {
+        match prove(&tenant.registry, claim, None, self.now()).await {
+            Ok(_) => Denial::open("registration.none", ServiceError::with(missing, "This device has not registered. Register first.")),
+            Err(denial) => denial,
+        }
+    }
+
+    async fn tenant(&self, claim: &Claim) -> Result<Tenant, Denial> {
+        self.ports.directory.by_scope(&claim.id_scope).await?.ok_or_else(|| {
+            Denial::unauthorized(
+                "idScope.unknown",
+                format!("no provisioning service has the ID scope {}", claim.id_scope),
+                "Flash the device with the service's ID scope; `usher dev` prints it.",
+            )
+        })
+    }
+
+    /// Writes the full story to the log and gives back the few words for the device.
+    fn turn_away(&self, claim: &Claim, what: &str, denial: Denial) -> ServiceError {
+        let Denial { check, detail, mend, answer } = denial;
+        let peer = claim.peer.map(|peer| peer.to_string()).unwrap_or_default();
+        warn!(tracking_id = %claim.tracking_id, id_scope = %claim.id_scope, registration_id = %claim.claimed_id,
+            transport = claim.transport.name(), peer, code = answer.code.code(), check, detail, mend, "{what} refused");
+        answer
+    }
+}
+
+/// What became of a request to register.
+enum Accepted {
+    /// There is work to do.
+    Begun(Versioned<Registration>),
+    /// There is nothing to do: it runs already, or it is refused for good.
+    Settled(Versioned<Registration>),
+}
+
+/// Reads the body of register. Absent, blank and `null` mean "nothing to say".
+fn read_body(claim: &Claim, body: &[u8]) -> Result<RegisterDocument, Denial> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(RegisterDocument::default());
+    }
+    let document: Option<RegisterDocument> = serde_json::from_slice(body).map_err(|why| {
+        Denial::open("body.json", ServiceError::with(ErrorCode::InvalidBody, format!("The body is not a register document: {why}.")))
+    })?;
+    let document = document.unwrap_or_default();
+    match &document.registration_id {
+        Some(id) if !claim.claimed_id.same_as(id) => {
+            let why = "The body names another registration ID than the connection.";
+            Err(Denial::open("body.registrationId", ServiceError::with(ErrorCode::InvalidBody, why)))
+        }
+        _ => Ok(document),
+    }
+}
+
+/// An ETag as the wire spells it, quotes included.
+fn wire_etag(etag: u64) -> String {
+    usher_registry::wire_etag(etag)
+}
+
+impl Denial {
+    /// Whether the record changed under our hands.
+    pub(crate) fn from_records(error: RecordError) -> Self {
+        Self::from(error)
+    }
+}

@@ -1,0 +1,21 @@
+//! Provisioning: proves a device, decides where it goes, and takes it there through the ports.
+//!
+//! `plan`, `transition` and `draft` decide and touch nothing; `engine`, `worker` and `takeover` load, let them decide, save, and
+//! then act. A registration that was accepted is finished by whichever node lives.
+
+mod answer;
+mod assign;
+mod claim;
+mod denial;
+mod draft;
+mod engine;
+mod plan;
+mod prove;
+mod takeover;
+mod transition;
+mod worker;
+
+pub use claim::{Claim, Evidence, Transport};
+pub use denial::Denial;
+pub use engine::{Engine, Ports};
+pub use takeover::Abandoned;

@@ -1,0 +1,137 @@
+//! Finding the enrollment that governs a device and proving the device under it.
+//!
+//! Individual before group; nearest CA in the chain before farther; the first entry found decides, enabled or not
+//! (MicrosoftDocs/azure-docs: articles/iot-dps/concepts-x509-attestation.md, "DPS order of operations with certificates").
+
+use usher_attestation::{ProvenIdentity, Refusal, symmetric, x509};
+use usher_domain::{
+    Timestamp,
+    enrollment::{Attestation, Enrollment, EnrollmentRef, X509Attestation},
+    registration::Registration,
+};
+use usher_registry::Registry;
+
+use crate::{claim::Claim, denial::Denial};
+
+/// A device that proved itself, and the enrollment that it did so under.
+pub struct Admitted {
+    /// Who it is.
+    pub proven: ProvenIdentity,
+    /// What governs it. May be disabled: that is for the caller to judge.
+    pub enrollment: Enrollment,
+}
+
+/// Proves the device behind `claim`. `known` is its registration from an earlier time, which tells the group to try first.
+pub async fn prove(registry: &Registry, claim: &Claim, known: Option<&Registration>, now: Timestamp) -> Result<Admitted, Denial> {
+    if let Some(enrollment) = registry.individual(&claim.claimed_id).await? {
+        let proven = prove_individual(&enrollment.value, claim, now)?;
+        return Ok(Admitted { proven, enrollment: enrollment.value });
+    }
+    match &claim.evidence.sas_token {
+        Some(token) => prove_by_group_key(registry, claim, token, known, now).await,
+        None if claim.evidence.certificates.is_empty() => Err(nothing_shown()),
+        None => prove_by_chain(registry, claim, now).await,
+    }
+}
+
+fn prove_individual(enrollment: &Enrollment, claim: &Claim, now: Timestamp) -> Result<ProvenIdentity, Denial> {
+    let evidence = &claim.evidence;
+    match &enrollment.attestation {
+        Attestation::SymmetricKey(keys) => {
+            let token = evidence.sas_token.as_deref().ok_or_else(|| other_kind("a SAS token", "symmetricKey"))?;
+            Ok(symmetric::prove_individual(token, &claim.id_scope, &claim.claimed_id, keys, now)?)
+        }
+        Attestation::X509(attestation) => {
+            if evidence.certificates.is_empty() {
+                return Err(other_kind("a client certificate", "x509"));
+            }
+            match &**attestation {
+                X509Attestation::Client(pair) => Ok(x509::prove_individual(&evidence.certificates, &claim.claimed_id, pair, now)?),
+                X509Attestation::Signing(pair) => Ok(x509::prove_group(&evidence.certificates, &claim.claimed_id, pair, now)?),
+                X509Attestation::CaReferences(_) => Err(unresolved_reference()),
+            }
+        }
+        Attestation::Tpm(_) => Err(other_kind("a TPM challenge answered over HTTPS or AMQP", "tpm")),
+    }
+}
+
+async fn prove_by_chain(registry: &Registry, claim: &Claim, now: Timestamp) -> Result<Admitted, Denial> {
+    let chain = &claim.evidence.certificates;
+    let mut closest: Option<Refusal> = None;
+    for issuer in x509::issuer_names(chain)? {
+        for enrollment in registry.groups_signed_by(&issuer).await? {
+            let Attestation::X509(attestation) = &enrollment.attestation else { continue };
+            let X509Attestation::Signing(pair) = &**attestation else { continue };
+            match x509::prove_group(chain, &claim.claimed_id, pair, now) {
+                Ok(proven) => return Ok(Admitted { proven, enrollment }),
+                Err(refusal) => closest = closest.or(Some(refusal)),
+            }
+        }
+    }
+    Err(closest.map_or_else(|| no_enrollment("no group's certificate signed any certificate of the chain"), Denial::from))
+}
+
+async fn prove_by_group_key(
+    registry: &Registry,
+    claim: &Claim,
+    token: &str,
+    known: Option<&Registration>,
+    now: Timestamp,
+) -> Result<Admitted, Denial> {
+    let mut closest: Option<Refusal> = None;
+    let mut attempt = |enrollment: Enrollment| {
+        let Attestation::SymmetricKey(keys) = &enrollment.attestation else { return None };
+        match symmetric::prove_group(token, &claim.id_scope, &claim.claimed_id, keys, now) {
+            Ok(proven) => Some(Admitted { proven, enrollment }),
+            Err(refusal) => {
+                closest.get_or_insert(refusal);
+                None
+            }
+        }
+    };
+    // The group that admitted the device last time will most likely do so again: it saves trying all the others.
+    if let Some(EnrollmentRef::Group(group)) = known.map(|known| &known.enrollment)
+        && let Some(enrollment) = registry.group(group).await?
+        && let Some(admitted) = attempt(enrollment.value)
+    {
+        return Ok(admitted);
+    }
+    for enrollment in registry.symmetric_key_groups().await? {
+        if let Some(admitted) = attempt(enrollment) {
+            return Ok(admitted);
+        }
+    }
+    Err(closest.map_or_else(|| no_enrollment("there is no symmetric key group"), Denial::from))
+}
+
+fn no_enrollment(detail: &str) -> Denial {
+    Denial::unauthorized(
+        "enrollment.none",
+        format!("no individual enrollment has this registration ID, and {detail}"),
+        "Create an individual enrollment for the device, or a group with its CA certificate or group key.",
+    )
+}
+
+fn nothing_shown() -> Denial {
+    Denial::unauthorized(
+        "evidence.none",
+        "the device showed neither a client certificate nor a SAS token",
+        "Configure the device's security provider: its certificate and key must reach TLS, or its key must sign a SAS token.",
+    )
+}
+
+fn other_kind(missing: &str, kind: &str) -> Denial {
+    Denial::unauthorized(
+        "attestation.kind",
+        format!("the enrollment demands {kind} attestation, and the device did not show {missing}"),
+        format!("Let the device show {missing}, or change the enrollment's attestation."),
+    )
+}
+
+fn unresolved_reference() -> Denial {
+    Denial::unauthorized(
+        "attestation.caReference",
+        "the enrollment names an uploaded CA certificate that is not there",
+        "Put the CA certificate into the enrollment itself.",
+    )
+}

@@ -1,0 +1,192 @@
+//! The registration state machine: begin, plan, settle. Each step takes the old record and gives the new one; nothing here stores
+//! or calls anything.
+
+use usher_domain::{
+    HubName, OperationId, RegistrationId, Timestamp,
+    enrollment::EnrollmentRef,
+    registration::{Assignment, DataPlan, FORMER_HUBS_MAX, Operation, Plan, ProofSummary, Registration, State},
+};
+
+/// How long a node may hold an operation before others presume it dead, in milliseconds. Longer than any bounded hub call.
+pub const LEASE_MS: i64 = 30_000;
+
+/// Who registers, proven.
+pub struct Applicant {
+    /// As the device spells it now.
+    pub registration_id: RegistrationId,
+    /// The enrollment that admits it.
+    pub enrollment: EnrollmentRef,
+    /// How it proved itself.
+    pub proof: ProofSummary,
+}
+
+/// Accepts a registration: the record now says what is to be done.
+pub fn begin(old: Option<Registration>, applicant: Applicant, operation: Operation, now: Timestamp) -> Registration {
+    let Applicant { registration_id, enrollment, proof } = applicant;
+    let (created_at, former_hubs, previous) = match old {
+        Some(old) => (old.created_at, old.former_hubs, old.state.assignment().cloned()),
+        None => (now, Vec::new(), None),
+    };
+    let state = State::Assigning { operation: Box::new(operation), previous };
+    Registration { registration_id, enrollment, proof, created_at, updated_at: now, former_hubs, state }
+}
+
+/// Records that a proven device was refused, since its enrollment is disabled.
+pub fn refuse_disabled(old: Option<Registration>, applicant: Applicant, operation_id: OperationId, now: Timestamp) -> Registration {
+    let previous = old.as_ref().and_then(|old| old.state.assignment().cloned());
+    let state = State::Disabled { operation_id, previous };
+    let Applicant { registration_id, enrollment, proof } = applicant;
+    let (created_at, former_hubs) = old.map_or((now, Vec::new()), |old| (old.created_at, old.former_hubs));
+    Registration { registration_id, enrollment, proof, created_at, updated_at: now, former_hubs, state }
+}
+
+/// The operation under way, where there is one.
+pub fn running(registration: &Registration) -> Option<&Operation> {
+    match &registration.state {
+        State::Assigning { operation, .. } => Some(operation),
+        _ => None,
+    }
+}
+
+/// Whether a node that is not working on it may take the operation over.
+pub fn is_abandoned(operation: &Operation, now: Timestamp) -> bool {
+    operation.lease_until <= now
+}
+
+/// Takes the operation, or extends the hold on it, for one lease from now.
+pub fn hold(mut registration: Registration, now: Timestamp) -> Registration {
+    if let State::Assigning { operation, .. } = &mut registration.state {
+        operation.lease_until = now.plus_millis(LEASE_MS);
+        operation.attempts = operation.attempts.saturating_add(1);
+    }
+    registration
+}
+
+/// Settles an operation as done: the device is where the plan said.
+pub fn assigned(registration: Registration, plan: &Plan, now: Timestamp) -> Registration {
+    let State::Assigning { operation, .. } = registration.state else { return registration };
+    let mut former_hubs = registration.former_hubs;
+    if let Some(left) = left_hub(plan) {
+        former_hubs.retain(|hub| *hub != left);
+        former_hubs.push(left);
+        let excess = former_hubs.len().saturating_sub(FORMER_HUBS_MAX);
+        former_hubs.drain(..excess);
+    }
+    let assignment = Assignment { hub: plan.hub.clone(), device_id: operation.device.device_id, payload: plan.payload.clone() };
+    let state = State::Assigned { operation_id: operation.id, assignment, substatus: plan.substatus };
+    Registration { former_hubs, updated_at: now, state, ..registration }
+}
+
+/// Settles an operation as failed. The device stays where it was.
+pub fn failed(registration: Registration, error_code: u32, error_message: String, now: Timestamp) -> Registration {
+    let State::Assigning { operation, previous } = registration.state else { return registration };
+    let state = State::Failed { operation_id: operation.id, error_code, error_message, previous };
+    Registration { updated_at: now, state, ..registration }
+}
+
+/// The hub that a plan takes the device away from.
+fn left_hub(plan: &Plan) -> Option<HubName> {
+    match &plan.data {
+        DataPlan::Migrate { from, .. } | DataPlan::Replace { from, .. } if *from != plan.hub => Some(from.clone()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use usher_domain::{
+        DeviceId,
+        hub_device::{DeviceCredential, DeviceSpec, InitialTwin},
+        registration::Substatus,
+    };
+
+    const NOW: Timestamp = Timestamp::from_secs(1_000);
+
+    fn applicant() -> Applicant {
+        Applicant {
+            registration_id: RegistrationId::parse("d").unwrap(),
+            enrollment: EnrollmentRef::Individual,
+            proof: ProofSummary::SymmetricKey,
+        }
+    }
+
+    fn operation(byte: u8) -> Operation {
+        Operation {
+            id: OperationId::from_random([byte; 24]),
+            started_at: NOW,
+            lease_until: NOW.plus_millis(LEASE_MS),
+            attempts: 1,
+            device: DeviceSpec {
+                device_id: DeviceId::parse("d").unwrap(),
+                credential: DeviceCredential::CertificateAuthority,
+                iot_edge: false,
+            },
+            initial_twin: InitialTwin::default(),
+            plan: None,
+            payload: None,
+        }
+    }
+
+    fn plan(hub: &str, data: DataPlan) -> Plan {
+        Plan { hub: HubName::parse(hub).unwrap(), data, payload: None, substatus: Substatus::InitialAssignment }
+    }
+
+    fn moved(from: &str, to: &str) -> Plan {
+        plan(to, DataPlan::Migrate { from: HubName::parse(from).unwrap(), device_id: DeviceId::parse("d").unwrap() })
+    }
+
+    #[test]
+    fn a_device_is_assigned_by_the_operation_that_began() {
+        let begun = begin(None, applicant(), operation(1), NOW);
+        assert_eq!(running(&begun).unwrap().id, operation(1).id);
+        let done = assigned(begun, &plan("a", DataPlan::Keep), NOW);
+        assert_eq!(done.state.operation_id(), &operation(1).id);
+        assert_eq!(done.state.assignment().unwrap().hub.as_str(), "a");
+    }
+
+    #[test]
+    fn a_failed_move_leaves_the_device_where_it_was() {
+        let done = assigned(begin(None, applicant(), operation(1), NOW), &plan("a", DataPlan::Keep), NOW);
+        let again = begin(Some(done), applicant(), operation(2), NOW);
+        let failed = failed(again, 400_208, "no hub".into(), NOW);
+        assert_eq!(failed.state.word(), "failed");
+        assert_eq!(failed.state.assignment().unwrap().hub.as_str(), "a");
+    }
+
+    #[test]
+    fn former_hubs_are_kept_once_each_and_bounded() {
+        let mut record = assigned(begin(None, applicant(), operation(1), NOW), &plan("h0", DataPlan::Keep), NOW);
+        for n in 0..20 {
+            let step = moved(&format!("h{n}"), &format!("h{}", n + 1));
+            record = assigned(begin(Some(record), applicant(), operation(2), NOW), &step, NOW);
+        }
+        assert_eq!(record.former_hubs.len(), FORMER_HUBS_MAX);
+        assert_eq!(record.former_hubs.last().unwrap().as_str(), "h19");
+    }
+
+    #[test]
+    fn an_operation_is_abandoned_only_after_its_lease() {
+        let held = hold(begin(None, applicant(), operation(1), NOW), NOW);
+        let operation = running(&held).unwrap();
+        assert!(!is_abandoned(operation, NOW.plus_millis(LEASE_MS - 1)));
+        assert!(is_abandoned(operation, NOW.plus_millis(LEASE_MS)));
+        assert_eq!(operation.attempts, 2);
+    }
+
+    #[test]
+    fn settling_a_settled_record_changes_nothing() {
+        let done = assigned(begin(None, applicant(), operation(1), NOW), &plan("a", DataPlan::Keep), NOW);
+        assert_eq!(assigned(done.clone(), &plan("b", DataPlan::Keep), NOW), done);
+        assert_eq!(failed(done.clone(), 1, String::new(), NOW), done);
+    }
+
+    #[test]
+    fn a_disabled_enrollment_is_recorded_and_keeps_the_place() {
+        let done = assigned(begin(None, applicant(), operation(1), NOW), &plan("a", DataPlan::Keep), NOW);
+        let refused = refuse_disabled(Some(done), applicant(), OperationId::from_random([9; 24]), NOW);
+        assert_eq!(refused.state.word(), "disabled");
+        assert!(refused.state.assignment().is_some());
+    }
+}

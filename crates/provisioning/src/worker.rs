@@ -1,0 +1,107 @@
+//! The worker: takes an accepted operation to its end, however often hubs fail and whoever began it.
+
+use std::time::Duration;
+
+use tracing::{error, info, warn};
+use usher_domain::{
+    ErrorCode,
+    registration::{Operation, Plan, Registration},
+};
+use usher_records::Versioned;
+use usher_registry::Tenant;
+use usher_store::Expect;
+
+use crate::{
+    assign::{Attempt, carry_out},
+    engine::Engine,
+    transition,
+};
+
+/// An operation that has not ended after this long has failed, in milliseconds: by then the device has given up and will ask anew.
+const OPERATION_MAX_MS: i64 = 600_000;
+/// First pause after a failed attempt, in milliseconds; doubled each time.
+const PAUSE_MIN_MS: u64 = 200;
+/// Longest pause, in milliseconds; well under a lease, which is renewed before each attempt.
+const PAUSE_MAX_MS: u64 = 10_000;
+
+/// Takes an operation that this node did not begin. `None` where another node was faster.
+pub async fn claim_operation(engine: &Engine, tenant: &Tenant, record: Versioned<Registration>) -> Option<Versioned<Registration>> {
+    let held = transition::hold(record.value, engine.now());
+    match tenant.registry.save_registration(&held, Expect::Etag(record.etag), Vec::new()).await {
+        Ok(etag) => Some(Versioned { value: held, etag }),
+        Err(_) => None,
+    }
+}
+
+/// Works until the operation is settled or taken by another node; returns the record as it then stands.
+pub async fn work(engine: &Engine, tenant: &Tenant, mut record: Versioned<Registration>) -> Versioned<Registration> {
+    let mut pause_ms = PAUSE_MIN_MS;
+    loop {
+        let Some(operation) = transition::running(&record.value).cloned() else { return record };
+        match attempt(engine, tenant, &operation).await {
+            Step::Settle(plan) => {
+                let settled = transition::assigned(record.value.clone(), &plan, engine.now());
+                return settle(engine, tenant, record, settled, true).await;
+            }
+            Step::Fail(code, why) => {
+                warn!(operation_id = %operation.id, code = code.code(), check = code.name(), detail = why, "registration failed");
+                let failed = transition::failed(record.value.clone(), code.code(), why, engine.now());
+                return settle(engine, tenant, record, failed, false).await;
+            }
+            Step::Wait { why, at_least_s } => {
+                info!(operation_id = %operation.id, attempt = operation.attempts, detail = why, "hub not ready; trying again");
+                let wished_ms = at_least_s.map_or(0, |s| u64::from(s).saturating_mul(1_000));
+                let jitter = u64::from_le_bytes(engine.random()) % (pause_ms / 2 + 1);
+                tokio::time::sleep(Duration::from_millis((pause_ms + jitter).max(wished_ms).min(PAUSE_MAX_MS))).await;
+                pause_ms = (pause_ms * 2).min(PAUSE_MAX_MS);
+            }
+        }
+        // The lease is renewed before the next attempt; losing it means that another node is at work.
+        match claim_operation(engine, tenant, record.clone()).await {
+            Some(held) => record = held,
+            None => return record,
+        }
+    }
+}
+
+enum Step {
+    Settle(Plan),
+    Fail(ErrorCode, String),
+    Wait { why: String, at_least_s: Option<u32> },
+}
+
+async fn attempt(engine: &Engine, tenant: &Tenant, operation: &Operation) -> Step {
+    let Some(plan) = &operation.plan else {
+        return Step::Fail(
+            ErrorCode::CustomAllocationFailed,
+            "This server does not ask allocation webhooks: choose another allocation policy for the enrollment.".into(),
+        );
+    };
+    match carry_out(engine.ports.hubs.as_ref(), tenant.service.tenant, operation, plan).await {
+        Attempt::Done => Step::Settle(plan.clone()),
+        Attempt::Never { code, why } => Step::Fail(code, why),
+        Attempt::Later { why, .. } if operation.started_at.plus_millis(OPERATION_MAX_MS) < engine.now() => {
+            Step::Fail(ErrorCode::HubUnreachable, format!("The hub could not be reached for ten minutes. {why}"))
+        }
+        Attempt::Later { why, retry_after_s } => Step::Wait { why, at_least_s: retry_after_s },
+    }
+}
+
+/// Saves the end of an operation; a success is metered in the same commit.
+async fn settle(
+    engine: &Engine,
+    tenant: &Tenant,
+    record: Versioned<Registration>,
+    settled: Registration,
+    success: bool,
+) -> Versioned<Registration> {
+    let also = if success { vec![tenant.registry.meter(engine.now())] } else { Vec::new() };
+    match tenant.registry.save_registration(&settled, Expect::Etag(record.etag), also).await {
+        Ok(etag) => Versioned { value: settled, etag },
+        Err(why) => {
+            // Nothing is lost: the record still says what is to be done, and its lease will end.
+            error!(detail = %why, "the end of an operation could not be saved; it will be taken over");
+            record
+        }
+    }
+}
