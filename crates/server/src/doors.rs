@@ -1,0 +1,20 @@
+//! What stands behind the listeners: the APIs, each already wired to its ports.
+
+use std::sync::Arc;
+
+use usher_api_hub::HubApi;
+use usher_api_service::ServiceApi;
+use usher_hub_embedded::EmbeddedHubs;
+use usher_provisioning::Engine;
+
+/// Everything a connection can be led to.
+pub struct Doors {
+    /// The device API's engine.
+    pub engine: Engine,
+    /// The service API.
+    pub service: ServiceApi,
+    /// The embedded hubs.
+    pub hubs: Arc<EmbeddedHubs>,
+    /// Their REST API.
+    pub hub_api: HubApi,
+}

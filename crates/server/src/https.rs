@@ -1,0 +1,141 @@
+//! The HTTPS listener: one port for the device API, the service API, the hubs' REST and everything inside WebSockets, told apart by
+//! path, host and subprotocol.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{sync::watch, time::timeout};
+use tracing::debug;
+use usher_api_device::{
+    https::{self as device_api, Peer},
+    outcome::Outcome,
+};
+use usher_domain::{ErrorCode, HubName, ServiceError};
+use usher_provisioning::Transport;
+use usher_websocket::{ByteStream, Subprotocol, is_upgrade, negotiate};
+
+use crate::{
+    doors::Doors,
+    listener::Connection,
+    mqtt,
+};
+
+/// Time for a request's head; also how long an idle connection is kept open.
+const HEAD_MAX: Duration = Duration::from_secs(60);
+/// Time for a request's body.
+const BODY_MAX: Duration = Duration::from_secs(30);
+/// Largest body of any API here, in bytes: a bulk request of ten enrollments with certificates and twins.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Largest head, in bytes.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Serves one connection until it ends, or until `stop` turns true and its request is answered.
+pub async fn serve(doors: Arc<Doors>, connection: Connection, mut stop: watch::Receiver<bool>) {
+    let Connection { stream, peer, server_name } = connection;
+    let (doors_of, peer, server_name) = (Arc::clone(&doors), Arc::new(peer), server_name.map(Arc::<str>::from));
+    let stop_of = stop.clone();
+    let service = service_fn(move |request| {
+        let visit = Visit { doors: Arc::clone(&doors_of), peer: Arc::clone(&peer), server_name: server_name.clone(), stop: stop_of.clone() };
+        async move { Ok::<_, Infallible>(visit.answer(request).await.map(Full::new)) }
+    });
+    let server = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_MAX)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    tokio::pin!(server);
+    let outcome = tokio::select! {
+        outcome = server.as_mut() => outcome,
+        _ = stop.wait_for(|stop| *stop) => {
+            server.as_mut().graceful_shutdown();
+            server.await
+        }
+    };
+    if let Err(error) = outcome {
+        debug!(%error, "HTTP connection ended");
+    }
+}
+
+/// One request and all that is needed to answer it.
+struct Visit {
+    doors: Arc<Doors>,
+    peer: Arc<Peer>,
+    server_name: Option<Arc<str>>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Visit {
+    async fn answer(self, request: Request<Incoming>) -> Response<Bytes> {
+        if is_upgrade(&request) {
+            return self.upgrade(request);
+        }
+        let (head, body) = request.into_parts();
+        let body = match timeout(BODY_MAX, Limited::new(body, BODY_BYTES_MAX).collect()).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => return self.refuse(&ServiceError::new(ErrorCode::BodyTooLarge)),
+            Ok(Err(_)) | Err(_) => {
+                return self.refuse(&ServiceError::with(ErrorCode::BadRequest, "The request body did not arrive whole."));
+            }
+        };
+        self.route(Request::from_parts(head, body)).await
+    }
+
+    async fn route(self, request: Request<Bytes>) -> Response<Bytes> {
+        let path = request.uri().path();
+        if path == "/health" {
+            return Response::new(Bytes::from_static(b"{\"status\":\"ready\"}"));
+        }
+        if usher_api_service::claims(path) {
+            return self.doors.service.handle(request).await;
+        }
+        if device_api::claims(path) {
+            return device_api::handle(&self.doors.engine, &self.peer, request).await;
+        }
+        if let Some(hub) = self.hub_of(&request) {
+            return self.doors.hub_api.handle(&hub, &self.peer.certificates, request).await;
+        }
+        self.refuse(&ServiceError::with(ErrorCode::PathNotFound, format!("There is nothing at {path}.")))
+    }
+
+    /// The embedded hub that a request is for, by its Host header or else by the TLS server name.
+    fn hub_of(&self, request: &Request<Bytes>) -> Option<HubName> {
+        let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
+        let host = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name)).or(self.server_name.as_deref())?;
+        HubName::parse(host).ok().filter(|name| self.doors.hubs.contains(name))
+    }
+
+    fn upgrade(self, mut request: Request<Incoming>) -> Response<Bytes> {
+        let (subprotocol, response) = match negotiate(request.headers()) {
+            Ok(agreed) => agreed,
+            Err(why) => return self.refuse(&ServiceError::with(ErrorCode::BadRequest, why)),
+        };
+        let upgraded = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            let Ok(io) = upgraded.await else { return };
+            let stream = ByteStream::server(TokioIo::new(io)).await;
+            match subprotocol {
+                Subprotocol::Mqtt => mqtt::serve(self.doors, stream, (*self.peer).clone(), Transport::MqttWs, self.stop).await,
+                Subprotocol::Amqp => debug!("AMQP over WebSocket is not served"),
+            }
+        });
+        response
+    }
+
+    fn refuse(&self, error: &ServiceError) -> Response<Bytes> {
+        let tracking_id = self.doors.engine.new_tracking_id();
+        self.doors.engine.log_refused_request(&tracking_id, Transport::Https, self.peer.address, error);
+        let outcome = Outcome::error(error, &tracking_id, self.doors.engine.now());
+        let status = StatusCode::from_u16(outcome.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let builder = Response::builder()
+            .status(status)
+            .header(header::CONTENT_TYPE, "application/json; charset=utf-8")
+            .header("x-ms-request-id", tracking_id.as_str())
+            .header("x-ms-error-code", outcome.error.unwrap_or_default());
+        builder.body(Bytes::from(outcome.body)).unwrap_or_default()
+    }
+}

@@ -1,0 +1,93 @@
+//! Listening sockets: bounded accepts, TLS with a time-out, and the hand-over to a protocol.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tracing::{debug, warn};
+use usher_api_device::https::Peer;
+
+/// Connections that a listener holds at a time. Each costs a few tens of kilobytes.
+const CONNECTIONS_MAX: usize = 50_000;
+/// Time for a TLS handshake. Slow radio links need seconds; silent peers get no more.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(20);
+/// Pause after a failed accept, so that running out of file descriptors does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A TLS connection with what is known of its peer.
+pub struct Connection {
+    /// The stream.
+    pub stream: TlsStream<TcpStream>,
+    /// The peer's certificates and address.
+    pub peer: Peer,
+    /// The name the peer asked for, if it named one.
+    pub server_name: Option<String>,
+}
+
+/// Serves connections with `serve` until `stop` turns true, then waits for those that are open.
+pub async fn listen<F, S>(listener: TcpListener, tls: TlsAcceptor, stop: watch::Receiver<bool>, serve: S)
+where
+    S: Fn(Connection) -> F + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (serve, places) = (Arc::new(serve), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
+    let mut open = JoinSet::new();
+    let mut stopping = stop.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &places) => accepted,
+            Some(_) = open.join_next(), if !open.is_empty() => continue,
+            _ = stopping.wait_for(|stop| *stop) => break,
+        };
+        let (stream, address, place) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                warn!(%error, "cannot accept a connection; is the limit of open files too low?");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let (tls, serve) = (tls.clone(), Arc::clone(&serve));
+        open.spawn(async move {
+            let _place = place;
+            if let Some(connection) = handshake(&tls, stream, address).await {
+                serve(connection).await;
+            }
+        });
+    }
+    while open.join_next().await.is_some() {}
+}
+
+type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
+
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<Accepted> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, address) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok((stream, address, place))
+}
+
+async fn handshake(tls: &TlsAcceptor, stream: TcpStream, address: SocketAddr) -> Option<Connection> {
+    match timeout(HANDSHAKE_MAX, tls.accept(stream)).await {
+        Ok(Ok(stream)) => {
+            let (_, session) = stream.get_ref();
+            let certificates = session.peer_certificates().unwrap_or_default().iter().map(|der| der.to_vec()).collect();
+            let server_name = session.server_name().map(str::to_owned);
+            let peer = Peer { certificates, address: Some(address.ip()) };
+            Some(Connection { stream, peer, server_name })
+        }
+        Ok(Err(error)) => {
+            debug!(peer = %address, %error, check = "tls.handshake", "TLS handshake failed");
+            None
+        }
+        Err(_) => {
+            debug!(peer = %address, check = "tls.timeout", "TLS handshake took too long");
+            None
+        }
+    }
+}
