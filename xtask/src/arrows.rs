@@ -1,0 +1,75 @@
+//! The dependency direction between crates: what `ARCHITECTURE.md` draws, held against `cargo metadata`.
+//!
+//! Adding an arrow means adding it here, in the same change, where a reviewer sees it. Development dependencies are free, since no
+//! production code can lean on them.
+
+use std::{collections::BTreeMap, process::Command};
+
+use serde_json::Value;
+
+/// Each crate and the crates of ours that it may use. Lower rooms first; nothing points up or sideways.
+const ALLOWED: &[(&str, &[&str])] = &[
+    // rules
+    ("usher-domain", &[]),
+    ("usher-mqtt", &[]),
+    ("usher-amqp", &[]),
+    ("usher-websocket", &[]),
+    ("usher-store", &[]),
+    ("usher-seal", &[]),
+    // means
+    ("usher-attestation", &["usher-domain"]),
+    ("usher-allocation", &["usher-domain"]),
+    ("usher-hub", &["usher-domain"]),
+    ("usher-store-embedded", &["usher-store"]),
+    ("usher-records", &["usher-domain", "usher-store", "usher-seal"]),
+    // use cases
+    ("usher-registry", &["usher-domain", "usher-store", "usher-seal", "usher-records", "usher-attestation"]),
+    (
+        "usher-provisioning",
+        &["usher-domain", "usher-attestation", "usher-allocation", "usher-hub", "usher-store", "usher-records", "usher-registry"],
+    ),
+    ("usher-hub-embedded", &["usher-domain", "usher-hub", "usher-store", "usher-records", "usher-attestation"]),
+    // rim
+    ("usher-api-device", &["usher-domain", "usher-provisioning", "usher-mqtt", "usher-amqp"]),
+    ("usher-api-service", &["usher-domain", "usher-registry", "usher-attestation"]),
+    ("usher-api-hub", &["usher-domain", "usher-hub-embedded", "usher-attestation", "usher-mqtt", "usher-amqp"]),
+    ("usher-device", &["usher-domain", "usher-attestation", "usher-mqtt", "usher-amqp", "usher-websocket"]),
+    // wiring: may use every room
+    ("usher-server", &["*"]),
+    ("usher", &["*"]),
+    ("xtask", &[]),
+];
+
+/// Complaints about arrows that the table does not have.
+pub fn check() -> Result<Vec<String>, String> {
+    let allowed: BTreeMap<&str, &[&str]> = ALLOWED.iter().copied().collect();
+    let metadata = metadata()?;
+    let mut complaints = Vec::new();
+    for package in metadata["packages"].as_array().into_iter().flatten() {
+        let name = package["name"].as_str().unwrap_or_default();
+        let Some(may) = allowed.get(name) else {
+            complaints.push(format!("{name}: not in the table of xtask/src/arrows.rs; give it a place"));
+            continue;
+        };
+        complaints.extend(
+            arrows_of(package)
+                .filter(|to| !may.contains(to) && !may.contains(&"*"))
+                .map(|to| format!("{name} -> {to}: not an allowed arrow; see ARCHITECTURE.md and xtask/src/arrows.rs")),
+        );
+    }
+    Ok(complaints)
+}
+
+fn arrows_of(package: &Value) -> impl Iterator<Item = &str> {
+    let dependencies = package["dependencies"].as_array().into_iter().flatten();
+    dependencies.filter(|d| d["kind"].is_null()).filter_map(|d| d["name"].as_str()).filter(|to| to.starts_with("usher"))
+}
+
+fn metadata() -> Result<Value, String> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
+        .output()
+        .map_err(|why| format!("cannot run cargo metadata: {why}"))?;
+    serde_json::from_slice(&output.stdout).map_err(|why| format!("cargo metadata is unreadable: {why}"))
+}
