@@ -1,0 +1,118 @@
+//! The fake: a store in memory that can be told to fail or to lose an answer.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::{BoxFuture, Found, Key, Op, SCAN_MAX, Space, Store, StoreError, Stored, TenantId, check_limits, holds};
+
+/// What goes wrong with the next commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It does not take place.
+    Before,
+    /// It takes place, and the answer is lost.
+    After,
+}
+
+#[derive(Default)]
+struct State {
+    records: BTreeMap<Key, Stored>,
+    counters: BTreeMap<Key, i64>,
+    faults: Vec<Fault>,
+    commits: u64,
+}
+
+/// A store in memory. Clones share it, so it can be "reopened".
+#[derive(Clone, Default)]
+pub struct MemoryStore(Arc<Mutex<State>>);
+
+impl MemoryStore {
+    /// Makes the next commits fail, one each, in this order.
+    pub fn fail_next(&self, faults: impl IntoIterator<Item = Fault>) {
+        let mut queued: Vec<Fault> = faults.into_iter().collect();
+        queued.reverse();
+        self.state().faults = queued;
+    }
+
+    /// Commits that took place.
+    pub fn commits(&self) -> u64 {
+        self.state().commits
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn commit(&mut self, ops: Vec<Op>) -> Result<(), StoreError> {
+        for (index, op) in ops.iter().enumerate() {
+            let (Op::Put { key, expect, .. } | Op::Delete { key, expect } | Op::Check { key, expect }) = op else { continue };
+            if !holds(*expect, self.records.get(key).map(|stored| stored.etag)) {
+                return Err(StoreError::Conflict { index });
+            }
+        }
+        for op in ops {
+            match op {
+                Op::Put { key, etag, body, .. } => {
+                    self.records.insert(key, Stored { etag, body });
+                }
+                Op::Delete { key, .. } => {
+                    self.records.remove(&key);
+                }
+                Op::Add { key, delta } => {
+                    let counter = self.counters.entry(key).or_default();
+                    *counter = counter.saturating_add(delta);
+                }
+                Op::Check { .. } => {}
+            }
+        }
+        self.commits += 1;
+        Ok(())
+    }
+}
+
+impl Store for MemoryStore {
+    fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Stored>, StoreError>> {
+        Box::pin(async move { Ok(self.state().records.get(key).cloned()) })
+    }
+
+    fn scan<'a>(
+        &'a self,
+        space: Space,
+        tenant: TenantId,
+        prefix: &'a [u8],
+        after: Option<&'a [u8]>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Found>, StoreError>> {
+        Box::pin(async move {
+            let from = Key { space, tenant, key: prefix.to_vec() };
+            let state = self.state();
+            let mine = state.records.range(from..).take_while(|(key, _)| key.space == space && key.tenant == tenant);
+            let mine = mine.take_while(|(key, _)| key.key.starts_with(prefix));
+            let wanted = mine.filter(|(key, _)| after.is_none_or(|after| key.key.as_slice() > after));
+            Ok(wanted.take(limit.min(SCAN_MAX)).map(|(key, stored)| (key.key.clone(), stored.clone())).collect())
+        })
+    }
+
+    fn counter<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<i64, StoreError>> {
+        Box::pin(async move { Ok(self.state().counters.get(key).copied().unwrap_or_default()) })
+    }
+
+    fn commit(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            check_limits(&ops)?;
+            let mut state = self.state();
+            match state.faults.pop() {
+                None => state.commit(ops),
+                Some(Fault::Before) => Err(StoreError::Unavailable("told to fail".into())),
+                Some(Fault::After) => {
+                    state.commit(ops)?;
+                    Err(StoreError::Unavailable("told to lose the answer".into()))
+                }
+            }
+        })
+    }
+}
