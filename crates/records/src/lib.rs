@@ -1,0 +1,11 @@
+//! Typed records, sealed and blinded on their way to the store: the only room that sees both plain values and the store.
+//!
+//! A [`Vault`] is one tenant's view. Names go in and come out blinded, so listings run in an order that tells nothing, and stay flat
+//! in cost whatever their length.
+
+mod error;
+mod token;
+mod vault;
+
+pub use error::RecordError;
+pub use vault::{Page, Vault, Versioned};
