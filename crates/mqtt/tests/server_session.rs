@@ -1,0 +1,192 @@
+//! The server's session: each rule of a conversation, told as one.
+
+#![allow(clippy::unwrap_used)]
+
+use bytes::{Bytes, BytesMut};
+use usher_mqtt::{
+    Decoder, client, encode,
+    packet::{Connect, ConnectCode, Packet, Publish, Qos},
+    server::{Close, Event, Limits, QueueFull, Session},
+};
+
+fn bytes_of(packet: &Packet) -> BytesMut {
+    let mut bytes = BytesMut::new();
+    encode(packet, &mut bytes);
+    bytes
+}
+
+fn hello(keep_alive_s: u16) -> Packet {
+    Packet::Connect(Box::new(Connect { level: 4, client_id: "d".into(), keep_alive_s, ..Connect::default() }))
+}
+
+fn message(qos: Qos, packet_id: u16) -> Publish {
+    Publish { dup: false, qos, retain: false, topic: "t".into(), packet_id, payload: Bytes::from_static(b"x") }
+}
+
+/// A session whose client was accepted, with the answer read.
+fn connected(limits: Limits, keep_alive_s: u16) -> Session {
+    let mut session = Session::new(limits, 0);
+    session.handle_bytes(&bytes_of(&hello(keep_alive_s)), 0);
+    assert!(matches!(session.poll_event(), Some(Event::Connect(_))));
+    session.accept();
+    assert_eq!(sent(&mut session), [Packet::Connack { session_present: false, code: ConnectCode::Accepted }]);
+    session
+}
+
+fn sent(session: &mut Session) -> Vec<Packet> {
+    let mut decoder = Decoder::default();
+    while let Some(bytes) = session.poll_transmit() {
+        decoder.feed(&bytes);
+    }
+    std::iter::from_fn(|| decoder.poll().unwrap()).collect()
+}
+
+fn closes_after(packet: &Packet) -> Close {
+    let mut session = connected(Limits::default(), 0);
+    session.handle_bytes(&bytes_of(packet), 1);
+    match session.poll_event() {
+        Some(Event::Closed(why)) => why,
+        other => panic!("expected a close, got {other:?}"),
+    }
+}
+
+#[test]
+fn the_first_packet_must_be_connect_and_come_in_time() {
+    let mut session = Session::new(Limits::default(), 0);
+    session.handle_bytes(&bytes_of(&Packet::Pingreq), 1);
+    assert_eq!(session.poll_event(), Some(Event::Closed(Close::ConnectExpected)));
+    let mut session = Session::new(Limits { connect_ms: 100, ..Limits::default() }, 50);
+    assert_eq!(session.poll_timeout(), Some(150));
+    session.handle_timeout(149);
+    assert_eq!(session.poll_event(), None);
+    session.handle_timeout(150);
+    assert_eq!(session.poll_event(), Some(Event::Closed(Close::ConnectTimeout)));
+}
+
+#[test]
+fn packets_sent_right_behind_connect_wait_for_the_verdict() {
+    let mut session = Session::new(Limits::default(), 0);
+    let mut bytes = bytes_of(&hello(0));
+    bytes.extend_from_slice(&bytes_of(&Packet::Publish(message(Qos::AtMostOnce, 0))));
+    session.handle_bytes(&bytes, 0);
+    assert!(matches!(session.poll_event(), Some(Event::Connect(_))));
+    assert_eq!(session.poll_event(), None, "a message of a client not yet accepted");
+    session.accept();
+    assert!(matches!(session.poll_event(), Some(Event::Publish(_))));
+}
+
+#[test]
+fn a_refused_client_hears_why_and_nothing_it_sent_counts() {
+    let mut session = Session::new(Limits::default(), 0);
+    let mut bytes = bytes_of(&hello(0));
+    bytes.extend_from_slice(&bytes_of(&Packet::Publish(message(Qos::AtMostOnce, 0))));
+    session.handle_bytes(&bytes, 0);
+    session.poll_event();
+    session.refuse(ConnectCode::NotAuthorized);
+    assert_eq!(sent(&mut session), [Packet::Connack { session_present: false, code: ConnectCode::NotAuthorized }]);
+    assert_eq!(session.poll_event(), Some(Event::Closed(Close::Refused(ConnectCode::NotAuthorized))));
+    assert!(session.is_closed());
+}
+
+#[test]
+fn another_protocol_level_is_answered_with_its_code() {
+    let mut session = Session::new(Limits::default(), 0);
+    session.handle_bytes(b"\x10\x0D\x00\x04MQTT\x05\x02\x00\x3C\x00\x00\x00", 0);
+    assert_eq!(sent(&mut session), [Packet::Connack { session_present: false, code: ConnectCode::BadProtocol }]);
+}
+
+#[test]
+fn what_a_client_may_not_send_closes_the_connection() {
+    assert_eq!(closes_after(&hello(0)), Close::SecondConnect);
+    assert_eq!(closes_after(&Packet::Unsuback(1)), Close::Unexpected);
+    assert_eq!(closes_after(&Packet::Publish(message(Qos::ExactlyOnce, 1))), Close::ExactlyOnce);
+    assert_eq!(closes_after(&Packet::Disconnect), Close::Disconnected);
+}
+
+#[test]
+fn silence_longer_than_one_and_a_half_keep_alives_is_loss_and_zero_turns_it_off() {
+    let mut session = connected(Limits::default(), 10);
+    assert_eq!(session.poll_timeout(), Some(15_000));
+    session.handle_bytes(&bytes_of(&Packet::Pingreq), 9_000);
+    assert_eq!(sent(&mut session), [Packet::Pingresp]);
+    session.handle_timeout(23_999);
+    assert!(session.is_connected());
+    session.handle_timeout(24_000);
+    assert_eq!(session.poll_event(), Some(Event::Closed(Close::KeepAlive)));
+    assert_eq!(connected(Limits::default(), 0).poll_timeout(), None);
+}
+
+#[test]
+fn an_acknowledgement_goes_out_before_the_answer() {
+    let mut session = connected(Limits::default(), 0);
+    session.handle_bytes(&bytes_of(&Packet::Publish(message(Qos::AtLeastOnce, 9))), 1);
+    let Some(Event::Publish(asked)) = session.poll_event() else { panic!("a message") };
+    session.acknowledge(&asked);
+    session.publish("answer".into(), Bytes::from_static(b"a"), Qos::AtLeastOnce).unwrap();
+    let packets = sent(&mut session);
+    assert_eq!(packets[0], Packet::Puback(9));
+    assert!(matches!(&packets[1], Packet::Publish(publish) if publish.topic == "answer" && publish.packet_id == 1));
+}
+
+#[test]
+fn messages_wait_for_the_window_in_order_and_are_bounded() {
+    let limits = Limits { in_flight: 2, queued: 3, ..Limits::default() };
+    let mut session = connected(limits, 0);
+    let mut publish = |n: u8| session.publish(format!("t{n}"), Bytes::new(), Qos::AtLeastOnce);
+    let ids: Vec<u16> = (0..5).map(|n| publish(n).unwrap()).collect();
+    assert_eq!(publish(5), Err(QueueFull));
+    assert_eq!(sent(&mut session).len(), 2, "the window is two");
+    session.handle_bytes(&bytes_of(&Packet::Puback(ids[0])), 1);
+    assert_eq!(session.poll_event(), Some(Event::Delivered { packet_id: ids[0] }));
+    let next = sent(&mut session);
+    assert!(matches!(&next[..], [Packet::Publish(publish)] if publish.packet_id == ids[2]));
+    session.handle_bytes(&bytes_of(&Packet::Puback(999)), 1);
+    assert_eq!(session.poll_event(), None, "an acknowledgement of nothing");
+}
+
+#[test]
+fn level_two_is_granted_as_one() {
+    let mut session = connected(Limits::default(), 0);
+    let filters = vec![("a".into(), Qos::ExactlyOnce), ("b".into(), Qos::AtMostOnce)];
+    session.handle_bytes(&bytes_of(&Packet::Subscribe { packet_id: 3, filters }), 1);
+    let Some(Event::Subscribe { packet_id, filters }) = session.poll_event() else { panic!("a subscription") };
+    session.grant(packet_id, [Some(filters[0].1), None]);
+    assert_eq!(sent(&mut session), [Packet::Suback { packet_id: 3, granted: vec![Some(Qos::AtLeastOnce), None] }]);
+}
+
+#[test]
+fn a_client_that_does_not_read_is_given_up() {
+    let limits = Limits { unsent_bytes: 64, ..Limits::default() };
+    let mut session = connected(limits, 0);
+    for _ in 0..100 {
+        session.handle_bytes(&bytes_of(&Packet::Pingreq), 1);
+    }
+    assert_eq!(session.poll_event(), Some(Event::Closed(Close::SlowReader)));
+    assert!(session.poll_transmit().unwrap().len() < 128);
+}
+
+#[test]
+fn client_and_server_understand_each_other() {
+    let mut server = Session::new(Limits::default(), 0);
+    let mut client = client::Session::connect(Connect { client_id: "d".into(), ..Connect::default() });
+    let exchange = |client: &mut client::Session, server: &mut Session| {
+        while let Some(bytes) = client.poll_transmit() {
+            server.handle_bytes(&bytes, 0);
+        }
+    };
+    exchange(&mut client, &mut server);
+    server.poll_event();
+    server.accept();
+    client.handle_bytes(&server.poll_transmit().unwrap());
+    assert_eq!(client.poll_event(), Some(client::Event::Connected(ConnectCode::Accepted)));
+    let id = client.publish("up".into(), Bytes::from_static(b"1"), Qos::AtLeastOnce);
+    exchange(&mut client, &mut server);
+    let Some(Event::Publish(publish)) = server.poll_event() else { panic!("a message") };
+    server.acknowledge(&publish);
+    server.publish("down".into(), Bytes::from_static(b"2"), Qos::AtLeastOnce).unwrap();
+    client.handle_bytes(&server.poll_transmit().unwrap());
+    assert_eq!(client.poll_event(), Some(client::Event::Published { packet_id: id }));
+    assert!(matches!(client.poll_event(), Some(client::Event::Message(publish)) if publish.topic == "down"));
+    exchange(&mut client, &mut server);
+    assert_eq!(server.poll_event(), Some(Event::Delivered { packet_id: 1 }));
+}
