@@ -10,6 +10,7 @@ pub mod proof;
 pub mod refusal;
 pub mod sas;
 pub mod symmetric;
+pub mod tpm;
 pub mod x509;
 
 pub use certificate::Certificate;

@@ -5,8 +5,13 @@
 mod pki;
 
 use pki::now;
-use usher_attestation::{Certificate, SasToken, sas::sign, x509};
-use usher_domain::RegistrationId;
+use usher_attestation::{
+    Certificate, SasToken,
+    sas::sign,
+    tpm::{Claim, StorageKey},
+    x509,
+};
+use usher_domain::{RegistrationId, enrollment::TpmKeys};
 
 /// A small generator (xorshift64*): the point is variety and repeatability, not quality.
 struct Dice(u64);
@@ -104,4 +109,29 @@ fn damaged_certificate_texts_never_panic() {
 fn pem(der: &[u8]) -> String {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", STANDARD.encode(der))
+}
+
+#[test]
+fn damaged_tpm_keys_never_panic_and_never_wrap_without_an_answer() {
+    const KEYS: [&[u8]; 4] = [
+        include_bytes!("data/ek_rsa2048.pub"),
+        include_bytes!("data/srk_rsa2048.pub"),
+        include_bytes!("data/ek_p256.pub"),
+        include_bytes!("data/ek_p384.pub"),
+    ];
+    let mut dice = Dice(4);
+    let mut read = 0;
+    for round in 0..20_000 {
+        let bytes = damaged(KEYS[round % 4], &mut dice);
+        let Ok(key) = StorageKey::parse(&bytes) else { continue };
+        assert_eq!(key.to_bytes(), bytes, "what is read is read whole");
+        read += 1;
+        if read % 50 == 0 {
+            use base64::{Engine as _, engine::general_purpose::STANDARD};
+            let enrolled = TpmKeys { endorsement_key: STANDARD.encode(&bytes), storage_root_key: None };
+            let claim = Claim::check(&bytes, &bytes, &enrolled).unwrap();
+            assert!(claim.activation_blob(&[0; 32], "hub.example").map_or(true, |blob| blob.len() > 300));
+        }
+    }
+    assert!(read > 0, "some damage cannot be seen: a modulus is a number like any other");
 }
