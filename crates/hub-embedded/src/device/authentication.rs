@@ -69,7 +69,9 @@ impl Authentication {
         let kind = match member("type") {
             Some(kind) => kind.as_str().unwrap_or_default(),
             None if text(thumbprints, "primaryThumbprint").or(text(thumbprints, "secondaryThumbprint")).is_some() => "selfSigned",
-            None if body.is_none_or(Value::is_null) && before.is_some() => return Ok(before.cloned().unwrap_or(Self::CertificateAuthority)),
+            None if body.is_none_or(Value::is_null) && before.is_some() => {
+                return Ok(before.cloned().unwrap_or(Self::CertificateAuthority));
+            }
             None => "sas",
         };
         match kind {

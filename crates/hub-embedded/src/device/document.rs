@@ -62,7 +62,7 @@ impl Device {
             "cloudToDeviceMessageCount": presence.messages_waiting,
             "authenticationType": self.authentication.kind(),
             "x509Thumbprint": self.authentication.thumbprints_document(),
-            "modelId": "",
+            "modelId": self.model_id.as_deref().unwrap_or_default(),
             "version": self.twin.version(),
             "tags": self.twin.tags(),
             "properties": self.twin.properties_document(),

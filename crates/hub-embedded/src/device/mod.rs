@@ -10,7 +10,10 @@ use usher_domain::{DeviceId, Secret, Timestamp, hub_device::DeviceSpec};
 pub use authentication::{Authentication, KEY_BYTES};
 pub use document::Presence;
 
-use crate::{Fault, etag, twin::{Twin, TwinChange}};
+use crate::{
+    Fault, etag,
+    twin::{Twin, TwinChange},
+};
 
 /// Longest `statusReason`, in characters (IoT Hub identity registry: 128).
 pub const STATUS_REASON_CHARS_MAX: usize = 128;
@@ -36,6 +39,8 @@ pub struct Device {
     pub device_scope: Option<String>,
     /// When it was last seen by the hub.
     pub last_activity: Option<Timestamp>,
+    /// The Plug and Play model that it last connected with.
+    pub model_id: Option<String>,
     /// Its twin.
     pub twin: Twin,
     revision: u64,
@@ -128,6 +133,7 @@ impl Device {
             iot_edge: false,
             device_scope: None,
             last_activity: None,
+            model_id: None,
             twin: Twin::new(twin, birth.now)?,
             revision: 1,
         })

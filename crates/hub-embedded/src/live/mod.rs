@@ -130,7 +130,9 @@ impl Live {
     pub fn tell(&self, device_id: &DeviceId, notice: Notice) {
         let full = {
             let table = self.table();
-            table.get(device_id).is_some_and(|entry| matches!(entry.shared.notices.try_send(notice), Err(mpsc::error::TrySendError::Full(_))))
+            table
+                .get(device_id)
+                .is_some_and(|entry| matches!(entry.shared.notices.try_send(notice), Err(mpsc::error::TrySendError::Full(_))))
         };
         if full {
             self.disconnect(device_id, Closing::TooSlow);

@@ -141,7 +141,8 @@ mod tests {
         ] {
             assert!(matches(yes), "{yes}");
         }
-        for no in ["tags.none = 'x'", "tags.none < 1", "tags.floor > 'a'", "tags.floor = '2'", "deviceId = 'PRESS-7'", "tags.none IN ['a']"] {
+        for no in ["tags.none = 'x'", "tags.none < 1", "tags.floor > 'a'", "tags.floor = '2'", "deviceId = 'PRESS-7'", "tags.none IN ['a']"]
+        {
             assert!(!matches(no), "{no}");
         }
     }

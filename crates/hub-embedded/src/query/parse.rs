@@ -132,11 +132,13 @@ impl Parser {
     }
 
     fn comparison(&mut self) -> Result<Condition, Fault> {
-        if let Some(Token::Word(name)) = self.tokens.peek().cloned() {
-            if let Some(function) = function(&name) {
-                self.tokens.next();
-                return self.test(function);
-            }
+        let function = self.tokens.peek().and_then(|token| match token {
+            Token::Word(name) => function(name),
+            _ => None,
+        });
+        if let Some(function) = function {
+            self.tokens.next();
+            return self.test(function);
         }
         let left = self.operand()?;
         if self.take_word("IN") {
