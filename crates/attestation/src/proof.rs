@@ -8,6 +8,8 @@ use usher_domain::{
     registration::ProofSummary,
 };
 
+use crate::tpm::Claim;
+
 /// A device that has proved who it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProvenIdentity {
@@ -37,10 +39,8 @@ pub enum Means {
     },
     /// A key that only the enrolled TPM could recover.
     Tpm {
-        /// The endorsement key, TPM2B_PUBLIC.
-        endorsement_key: Vec<u8>,
-        /// The storage root key, TPM2B_PUBLIC.
-        storage_root_key: Vec<u8>,
+        /// The TPM's keys: the key for the hub is wrapped for them.
+        claim: Box<Claim>,
     },
 }
 

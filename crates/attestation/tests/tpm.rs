@@ -155,7 +155,7 @@ fn a_token_by_the_session_key_proves_the_tpm_and_any_other_does_not() {
     let token = |resource: &str, key: &[u8]| SasToken::parse(&sign(resource, key, expiry, Some("registration"))).unwrap();
     let good = token("0ne00000001/registrations/tpm-1", &SESSION_KEY);
     let proven = prove(&good, &scope, &device, &claim, &SESSION_KEY, now).unwrap();
-    assert_eq!(proven.means(), &Means::Tpm { endorsement_key: EK.to_vec(), storage_root_key: SRK.to_vec() });
+    assert_eq!(proven.means(), &Means::Tpm { claim: Box::new(claim.clone()) });
     let keys = SymmetricKeys { primary: Secret::new("a"), secondary: Secret::new("b") };
     let credential = DeviceCredential::SymmetricKeys { primary: keys.primary.clone(), secondary: keys.secondary.clone() };
     assert_eq!(proven.hub_credential(|| keys), credential);

@@ -374,19 +374,48 @@ fn a_made_up_certificate_cannot_bring_a_far_group_forward() {
 
 #[test]
 fn a_hostile_chain_is_given_up_after_a_bounded_number_of_checks() {
-    // Nine CAs of one name: each could have issued each, so that an unbounded search would try every order.
-    let cas: Vec<Ca> = (0..9).map(|_| Ca::root("same")).collect();
-    let mut chain = vec![cas[0].leaf("dev-1")];
-    chain.extend(cas.iter().map(|ca| ca.der.clone()));
-    for a in 1..5 {
-        chain[a] = cas[a].cross_signed_by(&cas[a - 1]);
+    // Nine CAs of one name, each issued by the next: for every one, all the others could be the issuer by name.
+    let mut cas = vec![Ca::root("same")];
+    for _ in 1..9 {
+        cas.push(cas.last().unwrap().sub("same"));
     }
-    let refusal = prove_group(&chain, &device("dev-1"), &Ca::root("same").enrolled(), now()).unwrap_err();
-    assert!([Check::ChainEffort, Check::IssuerSignature, Check::ChainLength].contains(&refusal.check), "{refusal}");
-    let many: Vec<CertificatePair> = (0..SIGNATURE_CHECKS_MAX + 1).map(|_| Ca::root("same").enrolled()).collect();
-    let groups: Vec<&CertificatePair> = many.iter().collect();
-    let refusal = prove_nearest_group(&chain[..1], &device("dev-1"), &groups, now()).unwrap_err();
-    assert_eq!(refusal.check, Check::ChainEffort);
+    let leaf = cas.last().unwrap().leaf("dev-1");
+    let mut chain: Vec<&Vec<u8>> = vec![&leaf];
+    chain.extend(cas.iter().map(|ca| &ca.der));
+    assert_eq!(refused(&chain, &Ca::root("same").enrolled()).check, Check::ChainEffort);
+}
+
+#[test]
+fn many_groups_may_have_cas_of_one_name() {
+    let cas: Vec<Ca> = (0..SIGNATURE_CHECKS_MAX + 8).map(|_| Ca::root("Test CA")).collect();
+    let pairs: Vec<CertificatePair> = cas.iter().map(Ca::enrolled).collect();
+    let groups: Vec<&CertificatePair> = pairs.iter().collect();
+    for with_key_identifier in [false, true] {
+        let mut params = subject("dev-1");
+        params.use_authority_key_identifier_extension = with_key_identifier;
+        let (last, line) = (cas.last().unwrap(), cas.last().unwrap().sub("line"));
+        for chain in [vec![last.leaf_of(&params)], vec![line.leaf_of(&params), line.der.clone()]] {
+            let (place, _) = prove_nearest_group(&chain, &device("dev-1"), &groups, now()).unwrap();
+            assert_eq!(place, cas.len() - 1);
+        }
+    }
+}
+
+#[test]
+fn a_wrong_key_identifier_is_a_hint_and_no_more() {
+    let (root, namesake) = (Ca::root("root"), Ca::root("root"));
+    let mut params = subject("dev-1");
+    params.use_authority_key_identifier_extension = true;
+    let leaf = root.leaf_of(&params);
+    let pair = CertificatePair { primary: namesake.enrolled().primary, secondary: root.enrolled().primary };
+    assert!(prove(&[&leaf], &pair).is_ok());
+    // One CA key under two certificates that call it by different identifiers: the leaf names the one, the other is enrolled.
+    let key = pki::key();
+    let again = KeyPair::from_pem(&key.serialize_pem()).unwrap();
+    let mut renamed = ca_subject("root");
+    renamed.key_identifier_method = rcgen::KeyIdMethod::PreSpecified(vec![1, 2, 3]);
+    let leaf = Ca::root_of(renamed, key).leaf_of(&params);
+    assert!(prove(&[&leaf], &Ca::root_of(ca_subject("root"), again).enrolled()).is_ok());
 }
 
 #[test]

@@ -21,6 +21,10 @@ pub(crate) struct Facts {
     pub may_sign_certificates: bool,
     /// The first extension that is malformed, or critical and not understood.
     pub refused_extension: Option<String>,
+    /// What it calls its own key, where it does (RFC 5280 section 4.2.1.2).
+    pub key_id: Option<Vec<u8>>,
+    /// What it calls its issuer's key, where it does (RFC 5280 section 4.2.1.1).
+    pub issuer_key_id: Option<Vec<u8>>,
     /// Its own key.
     pub key: KeyKind,
     /// How it was signed.
@@ -64,10 +68,26 @@ impl Facts {
             path_length: constraints.and_then(|found| found.value.path_len_constraint),
             may_sign_certificates: usage.is_none_or(|found| found.value.key_cert_sign()),
             refused_extension: refused_extension(cert),
+            key_id: key_id(cert),
+            issuer_key_id: issuer_key_id(cert),
             key: key_kind(cert.public_key()),
             signature: signature_kind(cert),
         }
     }
+}
+
+fn key_id(cert: &X509Certificate<'_>) -> Option<Vec<u8>> {
+    cert.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
+        _ => None,
+    })
+}
+
+fn issuer_key_id(cert: &X509Certificate<'_>) -> Option<Vec<u8>> {
+    cert.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(issuer) => issuer.key_identifier.as_ref().map(|id| id.0.to_vec()),
+        _ => None,
+    })
 }
 
 /// Critical extensions that need no more than is done: key identifiers only help to find an issuer, alternative names and policies

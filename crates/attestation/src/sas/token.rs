@@ -116,7 +116,8 @@ impl SasToken {
         self.resource.eq_ignore_ascii_case(wanted)
     }
 
-    /// Whether the resource names `host_and_path` or something above it, segment by segment, without case.
+    /// Whether the resource names `host_and_path` (plain text: decoded, without a query) or something above it, segment by segment,
+    /// without case.
     pub fn covers(&self, host_and_path: &str) -> bool {
         resource::covers(&self.resource, host_and_path)
     }

@@ -64,8 +64,7 @@ pub fn prove(
 ) -> Result<ProvenIdentity, Refusal> {
     check_resource(token, id_scope, registration_id)?;
     token.verify(session_key, now)?;
-    let means = Means::Tpm { endorsement_key: claim.endorsement_key.to_bytes(), storage_root_key: claim.storage_root_key.to_bytes() };
-    Ok(ProvenIdentity::new(registration_id, means))
+    Ok(ProvenIdentity::new(registration_id, Means::Tpm { claim: Box::new(claim.clone()) }))
 }
 
 fn is_enrolled(key: &StorageKey, enrolled: &str) -> Result<bool, Refusal> {

@@ -28,7 +28,7 @@ pub fn prove_group(
 }
 
 /// Proves a device by the group whose CA stands nearest to the leaf, and tells that group's place in `groups`. Of several equally near,
-/// the first in the list.
+/// one whose key identifier the leaf's issuer chain names, then the first in the list.
 pub fn prove_nearest_group(
     chain: &[Vec<u8>],
     registration_id: &RegistrationId,

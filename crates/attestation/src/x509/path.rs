@@ -14,8 +14,9 @@ use super::{
 };
 use crate::{Check, Refusal};
 
-/// Signatures checked in one proof. An honest chain needs one per certificate; with same-named CAs after a roll-over two or three. A
-/// verification costs up to half a millisecond (RSA-8192), so a hostile chain costs at most some 15 ms.
+/// Signatures checked in one proof, besides one for each enrolled CA. An honest chain needs one per certificate, more only where CAs have
+/// the same name: enrolled ones may, any number of them, and do not use this up; presented ones do so after a roll-over, two or three.
+/// A verification costs up to half a millisecond (RSA-8192), so that a hostile chain costs at most some 15 ms beyond an honest one's.
 pub const SIGNATURE_CHECKS_MAX: usize = 32;
 
 /// An enrolled CA and the place of its group in the caller's list.
@@ -60,7 +61,7 @@ pub(super) fn nearest_signer<'a>(presented: &Presented, signers: &'a [Signer], n
         signers,
         now,
         entered: vec![false; presented.others.len()],
-        checks_left: SIGNATURE_CHECKS_MAX,
+        checks_left: SIGNATURE_CHECKS_MAX.saturating_add(signers.len()),
         failure: None,
     };
     let mut queue = VecDeque::from([Reached { named: &leaf, distance: 0, below: 0 }]);
@@ -81,13 +82,11 @@ impl<'a> Search<'a> {
             self.fail(distance, Refusal::new(Check::ChainLength, format!("The path is longer than {CHAIN_DEPTH_MAX} certificates.")));
             return Ok(None);
         }
-        let mut named_issuer = false;
-        for (index, signer) in self.signers.iter().enumerate() {
-            if issued_in_name(&signer.named, reached.named) {
-                named_issuer = true;
-                if self.passes(&signer.named, reached, distance)? {
-                    return Ok(Some((index, distance)));
-                }
+        let signers = self.signers_in_name(reached.named);
+        let mut named_issuer = !signers.is_empty();
+        for (index, signer) in signers {
+            if self.passes(&signer.named, reached, distance)? {
+                return Ok(Some((index, distance)));
             }
         }
         for (index, issuer) in self.presented.iter().enumerate() {
@@ -106,6 +105,15 @@ impl<'a> Search<'a> {
             self.fail(distance, no_issuer(reached.named));
         }
         Ok(None)
+    }
+
+    /// The enrolled CAs of the name that issued `child`, those first whose key identifier is the one that `child` names. The identifiers
+    /// are hints that save checks where many groups have CAs of one name; they decide nothing.
+    fn signers_in_name(&self, child: &Named) -> Vec<(usize, &'a Signer)> {
+        let mut named: Vec<(usize, &Signer)> =
+            self.signers.iter().enumerate().filter(|(_, signer)| issued_in_name(&signer.named, child)).collect();
+        named.sort_by_key(|(_, signer)| key_distance(&signer.named, child));
+        named
     }
 
     /// Whether `issuer` issued what was reached; notes the failure where not. An error ends the search.
@@ -135,6 +143,15 @@ fn issued_in_name(issuer: &Named, child: &Named) -> bool {
     issuer.certificate.subject_der() == child.certificate.issuer_der()
 }
 
+/// 0 where the key identifiers agree, 1 where one of them is missing, 2 where they differ.
+fn key_distance(issuer: &Named, child: &Named) -> u8 {
+    match (&issuer.certificate.facts().key_id, &child.certificate.facts().issuer_key_id) {
+        (Some(own), Some(named)) if own == named => 0,
+        (Some(_), Some(_)) => 2,
+        _ => 1,
+    }
+}
+
 fn no_issuer(reached: &Named) -> Refusal {
     let issuer = reached.certificate.info().issuer_name.escape_debug();
     let label = &reached.label;
@@ -149,5 +166,8 @@ fn no_path(leaf: &Named) -> Refusal {
 }
 
 fn too_much_effort() -> Refusal {
-    Refusal::new(Check::ChainEffort, format!("No path was found within {SIGNATURE_CHECKS_MAX} signature checks."))
+    Refusal::new(
+        Check::ChainEffort,
+        format!("No path was found within {SIGNATURE_CHECKS_MAX} signature checks and one for each enrolled CA."),
+    )
 }
