@@ -103,7 +103,9 @@ async fn answer(engine: &Engine, peer: &Peer, request: &Request<Bytes>, tracking
             // .NET takes 202 alone for register, final answers included (azure-iot-sdk-csharp: RuntimeRegistration.cs).
             Ok(Outcome { status: 202, ..Outcome::operation(&document) })
         }
-        Action::Operation(operation_id) => engine.operation_status(&claim, &operation_id).await.map(|document| Outcome::operation(&document)),
+        Action::Operation(operation_id) => {
+            engine.operation_status(&claim, &operation_id).await.map(|document| Outcome::operation(&document))
+        }
         Action::Lookup => {
             let document = engine.registration(&claim).await?;
             Ok(Outcome { status: 200, retry_after_s: None, body: ascii_json::to_vec(&document), error: None })

@@ -1,1 +1,104 @@
-//! placeholder
+//! Being a device: provisioning by every transport and attestation that usher's own tools need, then reading the twin from the
+//! assigned hub. Used by `usher device provision`, `usher demo` and the benchmarks.
+//!
+//! It is a client like any other and knows nothing of the server but the protocol.
+
+mod connect;
+mod exchange;
+mod failure;
+mod https;
+mod hub;
+mod mqtt;
+mod profile;
+mod trace;
+
+use std::time::Duration;
+
+use serde_json::Value;
+use usher_domain::document::RegistrationStateDocument;
+
+pub use failure::Failure;
+pub use hub::read_twin;
+pub use profile::{Credential, Ports, Profile, trust_from_file, trust_from_pem};
+pub use trace::{Listener, Trace};
+
+/// How a device reaches the endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// HTTPS.
+    Https,
+    /// MQTT over TLS.
+    Mqtt,
+    /// MQTT over WebSocket.
+    MqttWs,
+}
+
+impl Transport {
+    /// All of them.
+    pub const ALL: [Transport; 3] = [Transport::Https, Transport::Mqtt, Transport::MqttWs];
+
+    /// The name on the command line and in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Https => "https",
+            Self::Mqtt => "mqtt",
+            Self::MqttWs => "mqtt-ws",
+        }
+    }
+
+    /// The transport by its name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|transport| transport.name().eq_ignore_ascii_case(name))
+    }
+}
+
+/// What became of a device.
+#[derive(Clone, Debug)]
+pub struct Provisioned {
+    /// The hub it is to connect to.
+    pub hub: String,
+    /// Its ID there.
+    pub device_id: String,
+    /// The whole registration state.
+    pub state: RegistrationStateDocument,
+    /// From the first packet to the assignment.
+    pub took: Duration,
+}
+
+/// Provisions a device; each step is told to `listener`.
+pub async fn provision(
+    profile: &Profile,
+    transport: Transport,
+    payload: Option<Value>,
+    listener: Listener<'_>,
+) -> Result<Provisioned, Failure> {
+    let trace = Trace::start(listener);
+    let token = exchange::token(profile);
+    if token.is_some() {
+        trace.step(format!("SAS token signed for {}", profile.resource()));
+    }
+    let state = match transport {
+        Transport::Https => {
+            let mut https = https::Https::open(profile, token, &trace).await?;
+            exchange::converse(&mut https, profile, payload, &trace).await?
+        }
+        Transport::Mqtt => {
+            let stream = connect::connect(profile, &profile.host, profile.ports.mqtts, &trace).await?;
+            let mut mqtt = mqtt::Mqtt::open(stream, profile, token, &trace).await?;
+            let state = exchange::converse(&mut mqtt, profile, payload, &trace).await?;
+            mqtt.close().await;
+            state
+        }
+        Transport::MqttWs => {
+            let stream = connect::connect(profile, &profile.host, profile.ports.https, &trace).await?;
+            let socket = connect::websocket(stream, &profile.host, profile.ports.https, "mqtt", &trace).await?;
+            let mut mqtt = mqtt::Mqtt::open(socket, profile, token, &trace).await?;
+            let state = exchange::converse(&mut mqtt, profile, payload, &trace).await?;
+            mqtt.close().await;
+            state
+        }
+    };
+    let took = trace.elapsed();
+    let (hub, device_id) = (state.assigned_hub.clone().unwrap_or_default(), state.device_id.clone().unwrap_or_default());
+    Ok(Provisioned { hub, device_id, state, took })
+}

@@ -5,7 +5,7 @@ use usher_attestation::ProvenIdentity;
 use usher_domain::{
     ErrorCode, OperationId, ServiceError, Timestamp,
     document::RegisterDocument,
-    enrollment::Enrollment,
+    enrollment::{Enrollment, SymmetricKeys},
     hub_device::DeviceSpec,
     registration::{Operation, Plan, Registration},
     service::ProvisioningService,
@@ -18,7 +18,8 @@ use crate::{
     transition::LEASE_MS,
 };
 
-/// Writes down all that is needed to finish a registration, so that any node can.
+/// Writes down all that is needed to finish a registration, so that any node can. `hub_keys` makes fresh keys for the hub where the
+/// device has none of its own to use there.
 #[expect(clippy::too_many_arguments, reason = "each is a different noun, and a struct of them would have one use")]
 pub fn draft(
     service: &ProvisioningService,
@@ -28,12 +29,13 @@ pub fn draft(
     claim: &Claim,
     document: &RegisterDocument,
     id: OperationId,
+    hub_keys: impl FnOnce() -> SymmetricKeys,
     now: Timestamp,
 ) -> Result<Operation, Denial> {
     let device_id = enrollment
         .device_id_for(proven.registration_id())
         .map_err(|why| Denial::open("deviceId", ServiceError::with(ErrorCode::InvalidId, why.to_string())))?;
-    let device = DeviceSpec { device_id, credential: proven.hub_credential(), iot_edge: enrollment.iot_edge };
+    let device = DeviceSpec { device_id, credential: proven.hub_credential(hub_keys), iot_edge: enrollment.iot_edge };
     let plan = plan_for(service, enrollment, proven, old, claim, &device)?;
     Ok(Operation {
         id,

@@ -6,17 +6,18 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio::{sync::Semaphore, time::timeout};
 use tracing::{info, warn};
 use usher_domain::{
-    ErrorCode, OperationId, ServiceError, Timestamp, TrackingId,
+    ErrorCode, OperationId, Secret, ServiceError, Timestamp, TrackingId,
     clock::{Clock, Entropy},
     document::{OperationStatusDocument, RegisterDocument, RegistrationStateDocument},
-    enrollment::ProvisioningStatus,
+    enrollment::{ProvisioningStatus, SymmetricKeys},
     registration::Registration,
 };
 use usher_hub::Hubs;
-use usher_records::{RecordError, Versioned};
+use usher_records::Versioned;
 use usher_registry::{Directory, Tenant};
 use usher_store::Expect;
 
@@ -123,6 +124,12 @@ impl Engine {
         bytes
     }
 
+    /// Keys for a device that has none of its own to use at the hub.
+    fn hub_keys(&self) -> SymmetricKeys {
+        let key = || Secret::new(STANDARD.encode(self.random::<32>()));
+        SymmetricKeys { primary: key(), secondary: key() }
+    }
+
     async fn try_register(&self, claim: &Claim, body: &[u8]) -> Result<Versioned<Registration>, Denial> {
         let document = read_body(claim, body)?;
         let tenant = self.tenant(claim).await?;
@@ -166,7 +173,7 @@ impl Engine {
                 check = "enrollment.disabled", mend, "registration refused");
             return Ok(Accepted::Settled(Versioned { value: refused, etag }));
         }
-        let operation = draft(&tenant.service, &enrollment, &proven, old.as_ref(), claim, document, operation_id, now)?;
+        let operation = draft(&tenant.service, &enrollment, &proven, old.as_ref(), claim, document, operation_id, || self.hub_keys(), now)?;
         let begun = transition::begin(old, applicant, operation, now);
         let etag = registry.save_registration(&begun, expect, Vec::new()).await?;
         Ok(Accepted::Begun(Versioned { value: begun, etag }))
@@ -285,11 +292,4 @@ fn read_body(claim: &Claim, body: &[u8]) -> Result<RegisterDocument, Denial> {
 /// An ETag as the wire spells it, quotes included.
 fn wire_etag(etag: u64) -> String {
     usher_registry::wire_etag(etag)
-}
-
-impl Denial {
-    /// Whether the record changed under our hands.
-    pub(crate) fn from_records(error: RecordError) -> Self {
-        Self::from(error)
-    }
 }

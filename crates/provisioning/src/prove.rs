@@ -3,10 +3,10 @@
 //! Individual before group; nearest CA in the chain before farther; the first entry found decides, enabled or not
 //! (MicrosoftDocs/azure-docs: articles/iot-dps/concepts-x509-attestation.md, "DPS order of operations with certificates").
 
-use usher_attestation::{ProvenIdentity, Refusal, symmetric, x509};
+use usher_attestation::{ProvenIdentity, Refusal, SasToken, symmetric, x509};
 use usher_domain::{
-    Timestamp,
-    enrollment::{Attestation, Enrollment, EnrollmentRef, X509Attestation},
+    ErrorCode, ServiceError, Timestamp,
+    enrollment::{Attestation, CertificatePair, Enrollment, EnrollmentRef, X509Attestation},
     registration::Registration,
 };
 use usher_registry::Registry;
@@ -28,7 +28,7 @@ pub async fn prove(registry: &Registry, claim: &Claim, known: Option<&Registrati
         return Ok(Admitted { proven, enrollment: enrollment.value });
     }
     match &claim.evidence.sas_token {
-        Some(token) => prove_by_group_key(registry, claim, token, known, now).await,
+        Some(token) => prove_by_group_key(registry, claim, &read_token(token)?, known, now).await,
         None if claim.evidence.certificates.is_empty() => Err(nothing_shown()),
         None => prove_by_chain(registry, claim, now).await,
     }
@@ -39,7 +39,7 @@ fn prove_individual(enrollment: &Enrollment, claim: &Claim, now: Timestamp) -> R
     match &enrollment.attestation {
         Attestation::SymmetricKey(keys) => {
             let token = evidence.sas_token.as_deref().ok_or_else(|| other_kind("a SAS token", "symmetricKey"))?;
-            Ok(symmetric::prove_individual(token, &claim.id_scope, &claim.claimed_id, keys, now)?)
+            Ok(symmetric::prove_individual(&read_token(token)?, &claim.id_scope, &claim.claimed_id, keys, now)?)
         }
         Attestation::X509(attestation) => {
             if evidence.certificates.is_empty() {
@@ -57,24 +57,31 @@ fn prove_individual(enrollment: &Enrollment, claim: &Claim, now: Timestamp) -> R
 
 async fn prove_by_chain(registry: &Registry, claim: &Claim, now: Timestamp) -> Result<Admitted, Denial> {
     let chain = &claim.evidence.certificates;
-    let mut closest: Option<Refusal> = None;
-    for issuer in x509::issuer_names(chain)? {
+    let mut candidates: Vec<(Enrollment, CertificatePair)> = Vec::new();
+    for issuer in x509::issuer_names(chain) {
         for enrollment in registry.groups_signed_by(&issuer).await? {
-            let Attestation::X509(attestation) = &enrollment.attestation else { continue };
-            let X509Attestation::Signing(pair) = &**attestation else { continue };
-            match x509::prove_group(chain, &claim.claimed_id, pair, now) {
-                Ok(proven) => return Ok(Admitted { proven, enrollment }),
-                Err(refusal) => closest = closest.or(Some(refusal)),
+            if let Attestation::X509(attestation) = &enrollment.attestation
+                && let X509Attestation::Signing(pair) = &**attestation
+                && !candidates.iter().any(|(known, _)| known.subject == enrollment.subject)
+            {
+                let pair = pair.clone();
+                candidates.push((enrollment, pair));
             }
         }
     }
-    Err(closest.map_or_else(|| no_enrollment("no group's certificate signed any certificate of the chain"), Denial::from))
+    if candidates.is_empty() {
+        return Err(unknown_ca());
+    }
+    let pairs: Vec<&CertificatePair> = candidates.iter().map(|(_, pair)| pair).collect();
+    // Nearest by signatures, not by name: made-up certificates could bring a far name forward, around a disabled nearer group.
+    let (nearest, proven) = x509::prove_nearest_group(chain, &claim.claimed_id, &pairs, now)?;
+    Ok(Admitted { proven, enrollment: candidates.swap_remove(nearest).0 })
 }
 
 async fn prove_by_group_key(
     registry: &Registry,
     claim: &Claim,
-    token: &str,
+    token: &SasToken,
     known: Option<&Registration>,
     now: Timestamp,
 ) -> Result<Admitted, Denial> {
@@ -102,6 +109,16 @@ async fn prove_by_group_key(
         }
     }
     Err(closest.map_or_else(|| no_enrollment("there is no symmetric key group"), Denial::from))
+}
+
+fn read_token(text: &str) -> Result<SasToken, Denial> {
+    SasToken::parse(text).map_err(|error| Denial::from(Refusal::from(error)))
+}
+
+fn unknown_ca() -> Denial {
+    let mut denial = no_enrollment("no group is enrolled with a CA that issued any certificate of the presented chain");
+    denial.answer = ServiceError::with(ErrorCode::Unauthorized, "CA certificate not found.");
+    denial
 }
 
 fn no_enrollment(detail: &str) -> Denial {

@@ -1,0 +1,50 @@
+//! TCP and TLS to the device endpoint, told step by step.
+
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use usher_websocket::ByteStream;
+
+use crate::{Failure, Profile, trace::Trace};
+
+/// Time for a connection, TLS included.
+const CONNECT_MAX: Duration = Duration::from_secs(15);
+
+/// Connects to `host` and proves the device's certificate, where it has one.
+pub async fn connect(profile: &Profile, host: &str, port: u16, trace: &Trace<'_>) -> Result<TlsStream<TcpStream>, Failure> {
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| Failure::settings(format!("{host} is not a host name")))?;
+    let connector = TlsConnector::from(profile.tls()?);
+    let work = async {
+        let stream = TcpStream::connect((host, port)).await.map_err(|why| Failure::network("connect", &why))?;
+        stream.set_nodelay(true).map_err(|why| Failure::network("connect", &why))?;
+        trace.step(format!("connected to {host}:{port}"));
+        connector.connect(name, stream).await.map_err(|why| Failure::network("TLS", &why))
+    };
+    let stream = timeout(CONNECT_MAX, work)
+        .await
+        .map_err(|_| Failure::new("connect", format!("{host}:{port} did not answer in time"), "Is the host reachable from here?"))??;
+    let (_, session) = stream.get_ref();
+    let version = session.protocol_version().and_then(|version| version.as_str()).unwrap_or("TLS");
+    let shown = if matches!(profile.credential, crate::Credential::Certificate { .. }) { ", client certificate offered" } else { "" };
+    trace.step(format!("{version} established, server certificate trusted{shown}"));
+    Ok(stream)
+}
+
+/// Asks for a WebSocket on a TLS stream.
+pub async fn websocket(
+    stream: TlsStream<TcpStream>,
+    host: &str,
+    port: u16,
+    subprotocol: &str,
+    trace: &Trace<'_>,
+) -> Result<ByteStream<TlsStream<TcpStream>>, Failure> {
+    let socket = timeout(CONNECT_MAX, ByteStream::client(stream, &format!("{host}:{port}"), subprotocol))
+        .await
+        .map_err(|_| Failure::new("WebSocket", "the server did not answer in time", "Does this port speak HTTPS?"))?
+        .map_err(|why| Failure::network("WebSocket", &why))?;
+    trace.step(format!("WebSocket open, subprotocol {subprotocol}"));
+    Ok(socket)
+}

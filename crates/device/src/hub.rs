@@ -1,0 +1,51 @@
+//! The first thing a provisioned device does: connect to its hub and read its twin.
+
+use bytes::Bytes;
+use serde_json::Value;
+use usher_attestation::sas;
+use usher_mqtt::packet::Connect;
+
+use crate::{Credential, Failure, Listener, Profile, Provisioned, Transport, connect, exchange::expiry, mqtt::Pump, trace::Trace};
+
+/// The device API version of IoT Hub that the Node and Python SDKs send.
+const API_VERSION: &str = "2021-04-12";
+
+/// Connects to the assigned hub over MQTT, over a WebSocket where the device was provisioned by HTTPS, and reads the twin.
+pub async fn read_twin(profile: &Profile, place: &Provisioned, transport: Transport, listener: Listener<'_>) -> Result<Value, Failure> {
+    let trace = Trace::start(listener);
+    let resource = format!("{}/devices/{}", place.hub, place.device_id);
+    let password = match &profile.credential {
+        Credential::SymmetricKey(key) => Some(Bytes::from(sas::sign(&resource, key, expiry(), None).into_bytes())),
+        Credential::Certificate { .. } => None,
+    };
+    let hello = Connect {
+        client_id: place.device_id.clone(),
+        clean_session: true,
+        keep_alive_s: 60,
+        user_name: Some(format!("{}/{}/?api-version={API_VERSION}&DeviceClientType=usher", place.hub, place.device_id)),
+        password,
+        ..Connect::default()
+    };
+    if transport == Transport::Mqtt {
+        let stream = connect::connect(profile, &place.hub, profile.ports.mqtts, &trace).await?;
+        return twin_by(Pump::open(stream, hello).await?, &trace).await;
+    }
+    let stream = connect::connect(profile, &place.hub, profile.ports.https, &trace).await?;
+    let socket = connect::websocket(stream, &place.hub, profile.ports.https, "mqtt", &trace).await?;
+    twin_by(Pump::open(socket, hello).await?, &trace).await
+}
+
+async fn twin_by<IO>(mut pump: Pump<IO>, trace: &Trace<'_>) -> Result<Value, Failure>
+where
+    IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    trace.step("connected to the hub");
+    pump.subscribe("$iothub/twin/res/#").await?;
+    let (topic, body) = pump.ask("twin", "$iothub/twin/GET/?$rid=1".into(), Vec::new(), "$iothub/twin/res/").await?;
+    pump.close().await;
+    if !topic.starts_with("$iothub/twin/res/200/") {
+        return Err(Failure::new("twin", format!("the hub answered on {topic}"), "See the hub's log."));
+    }
+    trace.step("twin read");
+    serde_json::from_slice(&body).map_err(|why| Failure::new("twin", why.to_string(), "Is this an IoT Hub?"))
+}
