@@ -1,0 +1,43 @@
+//! One service's records: look-ups. Changes live beside, a file for each kind.
+
+use std::sync::Arc;
+
+use usher_domain::{EnrollmentGroupId, RegistrationId, enrollment::Enrollment};
+use usher_records::{RecordError, Vault, Versioned};
+use usher_store::Op;
+
+use crate::{kind::Kind, symmetric_groups::GroupCache};
+
+/// One service's records. Cheap to clone.
+#[derive(Clone)]
+pub struct Registry {
+    pub(crate) vault: Vault,
+    pub(crate) symmetric: Arc<GroupCache>,
+}
+
+impl Registry {
+    /// The records in `vault`.
+    pub fn new(vault: Vault) -> Self {
+        Self { vault, symmetric: Arc::default() }
+    }
+
+    /// An individual enrollment.
+    pub async fn individual(&self, id: &RegistrationId) -> Result<Option<Versioned<Enrollment>>, RecordError> {
+        self.enrollment(Kind::Individual, id.as_str()).await
+    }
+
+    /// An enrollment group.
+    pub async fn group(&self, id: &EnrollmentGroupId) -> Result<Option<Versioned<Enrollment>>, RecordError> {
+        self.enrollment(Kind::Group, id.as_str()).await
+    }
+
+    /// An enrollment of either kind, by its ID in any case.
+    pub(crate) async fn enrollment(&self, kind: Kind, id: &str) -> Result<Option<Versioned<Enrollment>>, RecordError> {
+        self.vault.get(&self.vault.key(kind.space(), id)).await
+    }
+
+    /// All of these operations or none.
+    pub async fn commit(&self, ops: Vec<Op>) -> Result<(), RecordError> {
+        self.vault.commit(ops).await
+    }
+}
