@@ -18,11 +18,7 @@ use usher_domain::{ErrorCode, HubName, ServiceError};
 use usher_provisioning::Transport;
 use usher_websocket::{ByteStream, Subprotocol, is_upgrade, negotiate};
 
-use crate::{
-    doors::Doors,
-    listener::Connection,
-    mqtt,
-};
+use crate::{doors::Doors, listener::Connection, mqtt};
 
 /// Time for a request's head; also how long an idle connection is kept open.
 const HEAD_MAX: Duration = Duration::from_secs(60);
@@ -39,7 +35,8 @@ pub async fn serve(doors: Arc<Doors>, connection: Connection, mut stop: watch::R
     let (doors_of, peer, server_name) = (Arc::clone(&doors), Arc::new(peer), server_name.map(Arc::<str>::from));
     let stop_of = stop.clone();
     let service = service_fn(move |request| {
-        let visit = Visit { doors: Arc::clone(&doors_of), peer: Arc::clone(&peer), server_name: server_name.clone(), stop: stop_of.clone() };
+        let visit =
+            Visit { doors: Arc::clone(&doors_of), peer: Arc::clone(&peer), server_name: server_name.clone(), stop: stop_of.clone() };
         async move { Ok::<_, Infallible>(visit.answer(request).await.map(Full::new)) }
     });
     let server = http1::Builder::new()

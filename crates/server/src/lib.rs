@@ -1,2 +1,18 @@
-//! x
+//! The composition root: builds every part, connects them, opens the listeners, and stops them again. It decides nothing about
+//! devices.
+
+mod ambient;
+pub mod dev;
+mod dev_ca;
+mod doors;
+mod https;
+mod listener;
+mod manifest;
+mod mqtt;
+mod ports;
+mod start;
 mod tls;
+
+pub use dev::{DevOptions, Running};
+pub use manifest::Manifest;
+pub use start::StartError;

@@ -1,0 +1,322 @@
+//! `usher dev`: a complete service in one process, its state in one folder.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{sync::watch, task::JoinSet, time::timeout};
+use tokio_rustls::TlsAcceptor;
+use tracing::info;
+use usher_domain::{
+    HubName, IdScope, Secret,
+    clock::{Clock, Entropy},
+    enrollment::AllocationPolicy,
+    ids::hex,
+    service::{AccessPolicy, HubConnection, LinkedHub, ProvisioningService, Right},
+};
+use usher_hub_embedded::EmbeddedHubs;
+use usher_provisioning::{Engine, Ports, Transport};
+use usher_records::Vault;
+use usher_registry::{Directory, Tenant};
+use usher_seal::MasterKey;
+use usher_store::{Expect, Space, Store, TenantId};
+use usher_store_embedded::EmbeddedStore;
+
+use crate::{
+    StartError,
+    ambient::{SystemClock, SystemEntropy},
+    dev_ca::DevCa,
+    doors::Doors,
+    https, listener,
+    manifest::{DeviceEndpoint, HubEndpoint, Manifest, ServiceEndpoint},
+    mqtt,
+    ports::{Bound, bind},
+    tls,
+};
+
+/// Where the dev CA lies, under tenant 0.
+const DEV_CA: Space = Space(100);
+/// The root certificate's file.
+const TRUST: &str = "ca.pem";
+/// Time for open requests and operations to end once the server is told to stop.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// What `usher dev` is told.
+#[derive(Clone, Debug)]
+pub struct DevOptions {
+    /// The state folder.
+    pub state: PathBuf,
+    /// Addresses to listen on.
+    pub bind: Vec<IpAddr>,
+    /// HTTPS port; the usual 443, else 8443, where `None`; any free one for 0.
+    pub https_port: Option<u16>,
+    /// MQTT port; 8883 where `None`.
+    pub mqtts_port: Option<u16>,
+    /// Hubs with their regions.
+    pub hubs: Vec<(HubName, String)>,
+    /// The ID scope; generated where `None`.
+    pub id_scope: Option<IdScope>,
+    /// The service's name.
+    pub name: String,
+}
+
+impl DevOptions {
+    /// The defaults, with state in `state`.
+    pub fn in_folder(state: PathBuf) -> Self {
+        Self {
+            state,
+            bind: vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
+            https_port: None,
+            mqtts_port: None,
+            hubs: Vec::new(),
+            id_scope: None,
+            name: "dev".into(),
+        }
+    }
+}
+
+/// A running server.
+pub struct Running {
+    /// What clients need to know.
+    pub manifest: Manifest,
+    /// Ports that are not the usual ones, and why.
+    pub remarks: Vec<String>,
+    /// The embedded hubs.
+    pub hubs: Arc<EmbeddedHubs>,
+    folder: PathBuf,
+    engine: Engine,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl Running {
+    /// Stops: no new connections, open requests are answered, operations under way get their time.
+    pub async fn stop(mut self) {
+        Manifest::remove(&self.folder);
+        let _ = self.stop.send(true);
+        let all = async {
+            while self.tasks.join_next().await.is_some() {}
+            self.engine.drain(DRAIN_MAX).await;
+        };
+        if timeout(DRAIN_MAX, all).await.is_err() {
+            info!("some connections did not end in time");
+        }
+    }
+}
+
+/// Starts. `dev.json` is written last: once it is there, everything answers.
+pub async fn start(options: DevOptions) -> Result<Running, StartError> {
+    Manifest::remove(&options.state);
+    make_folder(&options.state)?;
+    let (store, master) = open_store(&options.state)?;
+    let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let system = Vault::open_tenant(Arc::clone(&store), &master, TenantId(0)).await.map_err(|error| unreadable(&error))?;
+    let hubs = EmbeddedHubs::open(system.clone(), Arc::clone(&clock), Arc::clone(&entropy)).await;
+    let hubs = Arc::new(hubs.map_err(|error| StartError::internal("opening the hubs", &error))?);
+    let directory = Directory::open(Arc::clone(&store), master).await.map_err(|error| unreadable(&error))?;
+    let directory = Arc::new(directory);
+    let tenant = ensure_service(&directory, &hubs, &options, entropy.as_ref()).await?;
+
+    let ca = ensure_ca(&system, clock.as_ref(), entropy.as_ref()).await?;
+    let identity = ca.issue_server(&server_names(&options, &hubs, &tenant), clock.now());
+    let identity = identity.map_err(|error| StartError::internal("issuing the server's certificate", &error))?;
+    let config = tls::server_config(identity.chain, identity.key);
+    let acceptor = TlsAcceptor::from(config.map_err(|error| StartError::internal("setting up TLS", &error))?);
+    std::fs::write(options.state.join(TRUST), &ca.certificate).map_err(|error| folder_error(&options.state, &error))?;
+
+    let https_port = bind(&options.bind, options.https_port, 443, 8443).await?;
+    let mqtts_port = bind(&options.bind, options.mqtts_port, 8883, 8883).await?;
+    let manifest = manifest(&tenant, &hubs, https_port.port, mqtts_port.port)?;
+    let remarks = [&https_port, &mqtts_port].into_iter().filter_map(|bound| bound.instead.clone()).collect();
+
+    let ports = Ports { directory: Arc::clone(&directory), hubs: hubs.clone(), clock: Arc::clone(&clock), entropy };
+    let engine = Engine::new(ports);
+    let service = usher_api_service::ServiceApi::new(directory, clock);
+    let doors = Arc::new(Doors { engine: engine.clone(), service, hubs: Arc::clone(&hubs) });
+    let (stop, stopping) = watch::channel(false);
+    let tasks = open_doors(&doors, &acceptor, https_port, mqtts_port, &stopping);
+    manifest.write(&options.state).map_err(|error| folder_error(&options.state, &error))?;
+    Ok(Running { manifest, remarks, hubs, folder: options.state, engine, stop, tasks })
+}
+
+fn open_doors(
+    doors: &Arc<Doors>,
+    acceptor: &TlsAcceptor,
+    https_port: Bound,
+    mqtts_port: Bound,
+    stopping: &watch::Receiver<bool>,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for socket in https_port.listeners {
+        let (doors, stop) = (Arc::clone(doors), stopping.clone());
+        tasks.spawn(listener::listen(socket, acceptor.clone(), stopping.clone(), move |connection| {
+            https::serve(Arc::clone(&doors), connection, stop.clone())
+        }));
+    }
+    for socket in mqtts_port.listeners {
+        let (doors, stop) = (Arc::clone(doors), stopping.clone());
+        tasks.spawn(listener::listen(socket, acceptor.clone(), stopping.clone(), move |connection| {
+            mqtt::serve(Arc::clone(&doors), connection.stream, connection.peer, Transport::Mqtt, stop.clone())
+        }));
+    }
+    // No other process can have the embedded store open: whatever is unfinished in it is this process's to finish.
+    let (engine, stop) = (doors.engine.clone(), stopping.clone());
+    tasks.spawn(async move { engine.take_over_abandoned(true, stop).await });
+    tasks
+}
+
+fn make_folder(folder: &Path) -> Result<(), StartError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| folder_error(folder, &error))
+}
+
+fn open_store(folder: &Path) -> Result<(Arc<dyn Store>, MasterKey), StartError> {
+    let path = folder.join("store");
+    // Without its key an existing store is lost; a new key would only hide that.
+    let master = MasterKey::from_file(&folder.join("master.key"), !path.exists()).map_err(|error| {
+        let next = "Put the key back that this state folder was made with, or start with a new folder (--state).";
+        StartError::new(format!("the master key {}: {error}", folder.join("master.key").display()), next)
+    })?;
+    let store = EmbeddedStore::open(&path).map_err(|error| StartError::new("the state cannot be opened", error.to_string()))?;
+    Ok((Arc::new(store), master))
+}
+
+/// The service of the wanted name, made on the first start; later starts link hubs that are new.
+async fn ensure_service(
+    directory: &Directory,
+    hubs: &EmbeddedHubs,
+    options: &DevOptions,
+    entropy: &dyn Entropy,
+) -> Result<Tenant, StartError> {
+    let found = directory.by_name(&options.name).await.map_err(|error| unreadable(&error))?;
+    let mut wanted = options.hubs.clone();
+    if wanted.is_empty() && found.is_none() {
+        let default = HubName::parse("localhost").map_err(|error| StartError::internal("the default hub", &error))?;
+        wanted.push((default, "local".into()));
+    }
+    for (name, _) in &wanted {
+        hubs.ensure(name).await.map_err(|error| StartError::internal("making a hub", &error))?;
+    }
+    match found {
+        None => directory.create(new_service(options, wanted, entropy)?).await.map_err(refused),
+        Some(tenant) => link_new_hubs(directory, tenant, options, wanted).await,
+    }
+}
+
+fn refused(error: usher_domain::ServiceError) -> StartError {
+    StartError::new(format!("the provisioning service cannot be set up: {}", error.message), "Correct the option that is named.")
+}
+
+fn new_service(options: &DevOptions, hubs: Vec<(HubName, String)>, entropy: &dyn Entropy) -> Result<ProvisioningService, StartError> {
+    let random = |length: usize| {
+        let mut bytes = vec![0; length];
+        entropy.fill(&mut bytes);
+        bytes
+    };
+    let key = || Secret::new(base64::Engine::encode(&base64::engine::general_purpose::STANDARD, random(32)));
+    let id_scope = match &options.id_scope {
+        Some(scope) => scope.clone(),
+        None => {
+            let generated = format!("0ne{}", hex(&random(4)).to_ascii_uppercase());
+            IdScope::parse(&generated).map_err(|error| StartError::internal("the ID scope", &error))?
+        }
+    };
+    let owner = AccessPolicy { name: "provisioningserviceowner".into(), primary: key(), secondary: key(), rights: Right::ALL.to_vec() };
+    Ok(ProvisioningService {
+        name: options.name.clone(),
+        tenant: 0,
+        id_scope,
+        host_name: "localhost".into(),
+        policies: vec![owner],
+        hubs: hubs.into_iter().map(|(name, region)| linked(name, region)).collect(),
+        allocation: AllocationPolicy::Hashed,
+    })
+}
+
+fn linked(name: HubName, region: String) -> LinkedHub {
+    LinkedHub { name, region, weight: 1, apply_allocation_policy: true, connection: HubConnection::Embedded }
+}
+
+async fn link_new_hubs(
+    directory: &Directory,
+    tenant: Tenant,
+    options: &DevOptions,
+    wanted: Vec<(HubName, String)>,
+) -> Result<Tenant, StartError> {
+    if let Some(scope) = &options.id_scope
+        && !scope.as_str().eq_ignore_ascii_case(tenant.service.id_scope.as_str())
+    {
+        let what = format!("this state folder's service {} has the ID scope {}, not {scope}", options.name, tenant.service.id_scope);
+        return Err(StartError::new(what, "An ID scope never changes: leave --id-scope out, or start with a new folder (--state)."));
+    }
+    let new: Vec<_> = wanted.into_iter().filter(|(name, _)| tenant.service.hub(name).is_none()).collect();
+    let stored = directory.service(&options.name).await.map_err(|error| unreadable(&error))?;
+    if let (false, Some(mut stored)) = (new.is_empty(), stored) {
+        stored.value.hubs.extend(new.into_iter().map(|(name, region)| linked(name, region)));
+        directory.update(stored.value, stored.etag).await.map_err(refused)?;
+    }
+    let found = directory.by_name(&options.name).await.map_err(|error| unreadable(&error))?;
+    found.ok_or_else(|| StartError::internal("the service", &"it is gone"))
+}
+
+async fn ensure_ca(system: &Vault, clock: &dyn Clock, entropy: &dyn Entropy) -> Result<DevCa, StartError> {
+    let key = system.key(DEV_CA, "root");
+    if let Some(found) = system.get::<DevCa>(&key).await.map_err(|error| unreadable(&error))? {
+        return Ok(found.value);
+    }
+    let mut serial = [0; 4];
+    entropy.fill(&mut serial);
+    let ca = DevCa::generate(&hex(&serial), clock.now()).map_err(|error| StartError::internal("making the dev CA", &error))?;
+    let (op, _) = system.put(key, Expect::Absent, &ca).map_err(|error| unreadable(&error))?;
+    system.commit(vec![op]).await.map_err(|error| unreadable(&error))?;
+    Ok(ca)
+}
+
+/// Every name under which clients may reach this server.
+fn server_names(options: &DevOptions, hubs: &EmbeddedHubs, tenant: &Tenant) -> Vec<String> {
+    let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+    names.push(tenant.service.host_name.clone());
+    names.extend(hubs.names().iter().map(|name| name.to_string()));
+    names.extend(options.bind.iter().filter(|address| !address.is_unspecified()).map(|address| address.to_string()));
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn manifest(tenant: &Tenant, hubs: &EmbeddedHubs, https: u16, mqtts: u16) -> Result<Manifest, StartError> {
+    // SDKs take a host name as it stands, port included, and assume 443 without one.
+    let with_port = |host: &str| if https == 443 { host.to_owned() } else { format!("{host}:{https}") };
+    let service = &tenant.service;
+    let policy = service.policies.first().ok_or_else(|| StartError::internal("the service", &"it has no access policy"))?;
+    let connection_string = format!(
+        "HostName={};SharedAccessKeyName={};SharedAccessKey={}",
+        with_port(&service.host_name),
+        policy.name,
+        policy.primary.expose()
+    );
+    let hub_endpoint = |linked: &LinkedHub| {
+        let hub = hubs.get(&linked.name)?;
+        let owner = hub.policies().into_iter().next()?;
+        let connection_string = owner.connection_string(&with_port(linked.name.as_str())).expose().to_owned();
+        Some(HubEndpoint { host_name: linked.name.to_string(), connection_string })
+    };
+    Ok(Manifest {
+        id_scope: service.id_scope.to_string(),
+        device: DeviceEndpoint { host: "localhost".into(), https, mqtts },
+        service: ServiceEndpoint { connection_string },
+        hubs: service.hubs.iter().filter_map(hub_endpoint).collect(),
+        trust: TRUST.into(),
+    })
+}
+
+fn unreadable(error: &usher_records::RecordError) -> StartError {
+    let next = "If the master key was replaced, put the old one back; if files were damaged, restore a backup or use a new folder.";
+    StartError::new(format!("the state cannot be read: {error}"), next)
+}
+
+fn folder_error(folder: &Path, error: &std::io::Error) -> StartError {
+    StartError::new(format!("the state folder {}: {error}", folder.display()), "Choose a folder that this user may write (--state).")
+}
