@@ -31,12 +31,7 @@ impl Denial {
 
 impl From<Refusal> for Denial {
     fn from(refusal: Refusal) -> Self {
-        Self {
-            check: refusal.check.name().to_owned(),
-            answer: refusal.outward(),
-            detail: refusal.detail,
-            mend: refusal.mend,
-        }
+        Self { check: refusal.check.name().to_owned(), answer: refusal.outward(), detail: refusal.detail, mend: refusal.mend }
     }
 }
 

@@ -1,10 +1,6 @@
 //! The engine: drives registrations through the ports. It loads, lets the pure parts decide, saves, and only then speaks.
 
-use std::{
-    net::IpAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio::{sync::Semaphore, time::timeout};
@@ -159,11 +155,8 @@ impl Engine {
         }
         let expect = known.as_ref().map_or(Expect::Absent, |known| Expect::Etag(known.etag));
         let old = known.map(|known| known.value);
-        let applicant = Applicant {
-            registration_id: proven.registration_id().clone(),
-            enrollment: enrollment.reference(),
-            proof: proven.summary(),
-        };
+        let applicant =
+            Applicant { registration_id: proven.registration_id().clone(), enrollment: enrollment.reference(), proof: proven.summary() };
         let operation_id = OperationId::from_random(self.random());
         if enrollment.status == ProvisioningStatus::Disabled {
             let refused = transition::refuse_disabled(old, applicant, operation_id, now);
@@ -273,13 +266,17 @@ enum Accepted {
 
 /// Reads the body of register. Absent, blank and `null` mean "nothing to say".
 fn read_body(claim: &Claim, body: &[u8]) -> Result<RegisterDocument, Denial> {
-    if body.iter().all(u8::is_ascii_whitespace) {
+    let text = body.trim_ascii();
+    if text.is_empty() || text == b"null" {
         return Ok(RegisterDocument::default());
     }
-    let document: Option<RegisterDocument> = serde_json::from_slice(body).map_err(|why| {
-        Denial::open("body.json", ServiceError::with(ErrorCode::InvalidBody, format!("The body is not a register document: {why}.")))
-    })?;
-    let document = document.unwrap_or_default();
+    let refuse = |why: String| Denial::open("body.json", ServiceError::with(ErrorCode::InvalidBody, why));
+    // An array would pass as a document whose members are all left out.
+    if !text.starts_with(b"{") {
+        return Err(refuse("The body is not a JSON object.".into()));
+    }
+    let document: RegisterDocument =
+        serde_json::from_slice(text).map_err(|why| refuse(format!("The body is not a register document: {why}.")))?;
     match &document.registration_id {
         Some(id) if !claim.claimed_id.same_as(id) => {
             let why = "The body names another registration ID than the connection.";

@@ -1,0 +1,144 @@
+//! The simulated world: devices register, enrollments change, hubs and the store fail before and after their work, and the process
+//! dies, all from a seed. Whatever happens, once the faults end each device is on the one hub that its registration names, with the
+//! twin it should have, and no success went
+//! uncounted or was counted more often than it was asked for.
+//!
+//! `USHER_SEEDS=100000 cargo test -p usher-provisioning --release --test simulation` runs as many seeds as named.
+
+#![allow(clippy::unwrap_used)]
+
+mod world;
+
+use serde_json::json;
+use usher_hub::{HubError, fake::Fault as HubFault};
+use usher_provisioning::Abandoned;
+use usher_store::memory::Fault as StoreFault;
+use world::World;
+
+const DEVICES: [&str; 3] = ["d0", "d1", "d2"];
+const STEPS: u64 = 12;
+
+/// What was asked of the service, to hold its meter against.
+#[derive(Default)]
+struct Asked {
+    enrollments: i64,
+    registrations: i64,
+}
+
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+#[test]
+fn whatever_fails_each_device_ends_on_one_hub_and_is_counted_once() {
+    let seeds: u64 = std::env::var("USHER_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(400);
+    for seed in 0..seeds {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(run(seed));
+    }
+}
+
+async fn run(seed: u64) {
+    let mut dice = Dice(seed);
+    let (mut world, mut asked) = (World::new(seed).await, Asked::default());
+    for device in DEVICES {
+        enroll(&world, &mut dice, device, &mut asked).await;
+    }
+    for _ in 0..STEPS {
+        step(&mut world, &mut dice, &mut asked).await;
+    }
+    world.store.fail_next([]);
+    world.a.fail_next([]);
+    world.b.fail_next([]);
+    world.restart().await;
+    settle(&world).await;
+    judge(&world, &asked, seed).await;
+}
+
+async fn enroll(world: &World, dice: &mut Dice, device: &str, asked: &mut Asked) {
+    asked.enrollments += 1;
+    let hub = if dice.roll(2) == 0 { "a.example" } else { "b.example" };
+    let policy = json!({ "updateHubAssignment": true, "migrateDeviceData": dice.roll(2) == 0 });
+    let twin = json!({ "properties": { "desired": { "of": device } } });
+    let document = json!({ "allocationPolicy": "static", "iotHubs": [hub], "reprovisionPolicy": policy, "initialTwin": twin });
+    world.enroll_device(device, document).await;
+}
+
+async fn step(world: &mut World, dice: &mut Dice, asked: &mut Asked) {
+    let device = DEVICES[usize::try_from(dice.roll(3)).unwrap()];
+    match dice.roll(8) {
+        0 => enroll(world, dice, device, asked).await,
+        1 => world.restart().await,
+        2 => {
+            world.clock.advance_millis(40_000);
+            drop(world.engine.look(Abandoned::Expired).await);
+        }
+        _ => {
+            let hub = if dice.roll(2) == 0 { &world.a } else { &world.b };
+            hub.fail_next((0..dice.roll(3)).map(|n| hub_fault(n + dice.roll(3))));
+            // A commit or two goes through before the store fails.
+            if dice.roll(3) == 0 {
+                world.store.fail_next([if dice.roll(2) == 0 { StoreFault::Before } else { StoreFault::After }]);
+            }
+            asked.registrations += 1;
+            let register = world.register(device);
+            // A device that goes away in the middle drops the request, not the work.
+            drop(tokio::time::timeout(std::time::Duration::from_millis(dice.roll(400)), register).await);
+            world.store.fail_next([]);
+        }
+    }
+}
+
+fn hub_fault(kind: u64) -> HubFault {
+    match kind % 4 {
+        0 => HubFault::Before(HubError::Unavailable("down".into())),
+        1 => HubFault::After(HubError::Unavailable("answer lost".into())),
+        2 => HubFault::Before(HubError::Throttled { retry_after_s: 1 }),
+        _ => HubFault::Before(HubError::Unauthorized("key".into())),
+    }
+}
+
+/// Lets everything under way come to its end.
+async fn settle(world: &World) {
+    for _ in 0..10 {
+        world.clock.advance_millis(40_000);
+        world.engine.look(Abandoned::All).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    }
+}
+
+async fn judge(world: &World, asked: &Asked, seed: u64) {
+    let tenant = world.tenant().await;
+    assert!(tenant.registry.pending(None, 10).await.unwrap().ids.is_empty(), "seed {seed}: unfinished operations");
+    let (counted, mut assigned) = (world.metered().await - asked.enrollments, 0);
+    for device in DEVICES {
+        let id = usher_domain::RegistrationId::parse(device).unwrap();
+        let place = tenant.registry.registration(&id).await.unwrap().and_then(|found| found.value.state.assignment().cloned());
+        let on: Vec<_> = world.hubs_with(device);
+        assigned += i64::from(place.is_some());
+        match place {
+            Some(place) => {
+                let also_left = on.iter().filter(|hub| **hub != place.hub.as_str()).count();
+                assert!(on.contains(&place.hub.as_str()), "seed {seed}: {device} is registered on {} but is on {on:?}", place.hub);
+                // A move that a hub refused for good leaves the device where it was, and may have made it at the other end.
+                assert!(also_left == 0 || failed(&tenant, &id).await, "seed {seed}: {device} is on {on:?}");
+            }
+            None => assert!(on.is_empty() || failed(&tenant, &id).await, "seed {seed}: {device} is an orphan on {on:?}"),
+        }
+        for hub in [&world.a, &world.b] {
+            if let Some(found) = hub.device(device) {
+                assert_eq!(found.twin.desired["of"], device, "seed {seed}: {device} has another's twin");
+            }
+        }
+    }
+    assert!((assigned..=asked.registrations).contains(&counted), "seed {seed}: {counted} counted, {assigned} devices assigned");
+}
+
+async fn failed(tenant: &usher_registry::Tenant, id: &usher_domain::RegistrationId) -> bool {
+    tenant.registry.registration(id).await.unwrap().is_some_and(|found| found.value.state.word() == "failed")
+}
