@@ -1,6 +1,6 @@
 //! The device API over HTTPS (azure-rest-api-specs: DeviceProvisioningServices/device/routes.tsp).
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, header};
@@ -53,12 +53,12 @@ fn decoded(segment: &str) -> Option<String> {
 }
 
 /// Who is at the other end of the connection.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Peer {
     /// The certificate chain presented in TLS, leaf first.
     pub certificates: Vec<Vec<u8>>,
     /// The address.
-    pub address: Option<IpAddr>,
+    pub address: SocketAddr,
 }
 
 /// Answers one request of the device API.
@@ -67,7 +67,7 @@ pub async fn handle(engine: &Engine, peer: &Peer, request: Request<Bytes>) -> Re
     let outcome = match answer(engine, peer, &request, &tracking_id).await {
         Ok(outcome) => outcome,
         Err(error) => {
-            engine.log_refused_request(&tracking_id, Transport::Https, peer.address, &error);
+            engine.log_refused_request(&tracking_id, Transport::Https, Some(peer.address.ip()), &error);
             Outcome::error(&error, &tracking_id, engine.now())
         }
     };
@@ -95,7 +95,7 @@ async fn answer(engine: &Engine, peer: &Peer, request: &Request<Bytes>, tracking
         evidence: Evidence { certificates: peer.certificates.clone(), sas_token: sas_token(request) },
         tracking_id: tracking_id.clone(),
         transport: Transport::Https,
-        peer: peer.address,
+        peer: Some(peer.address.ip()),
     };
     match route.action {
         Action::Register => {

@@ -4,3 +4,10 @@ pub mod ascii_json;
 pub mod https;
 pub mod mqtt;
 pub mod outcome;
+
+use tokio::sync::watch;
+
+/// Waits until the server is told to stop, or its teller is gone.
+pub async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}

@@ -37,7 +37,7 @@ impl Engine {
             which = Abandoned::Expired;
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
-                _ = stop.wait_for(|stop| *stop) => return,
+                () = async { drop(stop.wait_for(|stop| *stop).await) } => return,
             }
         }
     }

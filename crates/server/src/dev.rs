@@ -10,6 +10,7 @@ use std::{
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::info;
+use usher_api_hub::HubRest;
 use usher_domain::{
     HubName, IdScope, Secret,
     clock::{Clock, Entropy},
@@ -132,10 +133,10 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     let manifest = manifest(&tenant, &hubs, https_port.port, mqtts_port.port)?;
     let remarks = [&https_port, &mqtts_port].into_iter().filter_map(|bound| bound.instead.clone()).collect();
 
-    let ports = Ports { directory: Arc::clone(&directory), hubs: hubs.clone(), clock: Arc::clone(&clock), entropy };
+    let ports = Ports { directory: Arc::clone(&directory), hubs: hubs.clone(), clock: Arc::clone(&clock), entropy: Arc::clone(&entropy) };
     let engine = Engine::new(ports);
-    let service = usher_api_service::ServiceApi::new(directory, clock);
-    let doors = Arc::new(Doors { engine: engine.clone(), service, hubs: Arc::clone(&hubs) });
+    let service = usher_api_service::ServiceApi::new(directory, clock, entropy);
+    let doors = Arc::new(Doors { engine: engine.clone(), service, hubs: Arc::clone(&hubs), hub_rest: HubRest::new(Arc::clone(&hubs)) });
     let (stop, stopping) = watch::channel(false);
     let tasks = open_doors(&doors, &acceptor, https_port, mqtts_port, &stopping);
     manifest.write(&options.state).map_err(|error| folder_error(&options.state, &error))?;

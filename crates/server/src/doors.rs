@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use usher_api_hub::HubApi;
+use usher_api_hub::HubRest;
 use usher_api_service::ServiceApi;
 use usher_hub_embedded::EmbeddedHubs;
 use usher_provisioning::Engine;
@@ -16,5 +16,5 @@ pub struct Doors {
     /// The embedded hubs.
     pub hubs: Arc<EmbeddedHubs>,
     /// Their REST API.
-    pub hub_api: HubApi,
+    pub hub_rest: HubRest,
 }

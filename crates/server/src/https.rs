@@ -13,7 +13,9 @@ use tracing::debug;
 use usher_api_device::{
     https::{self as device_api, Peer},
     outcome::Outcome,
+    stopped,
 };
+use usher_api_hub::{HubRest, PeerEvidence};
 use usher_domain::{ErrorCode, HubName, ServiceError};
 use usher_provisioning::Transport;
 use usher_websocket::{ByteStream, Subprotocol, is_upgrade, negotiate};
@@ -48,7 +50,7 @@ pub async fn serve(doors: Arc<Doors>, connection: Connection, mut stop: watch::R
     tokio::pin!(server);
     let outcome = tokio::select! {
         outcome = server.as_mut() => outcome,
-        _ = stop.wait_for(|stop| *stop) => {
+        () = stopped(&mut stop) => {
             server.as_mut().graceful_shutdown();
             server.await
         }
@@ -82,7 +84,7 @@ impl Visit {
         self.route(Request::from_parts(head, body)).await
     }
 
-    async fn route(self, request: Request<Bytes>) -> Response<Bytes> {
+    async fn route(self, mut request: Request<Bytes>) -> Response<Bytes> {
         let path = request.uri().path();
         if path == "/health" {
             return Response::new(Bytes::from_static(b"{\"status\":\"ready\"}"));
@@ -93,8 +95,11 @@ impl Visit {
         if device_api::claims(path) {
             return device_api::handle(&self.doors.engine, &self.peer, request).await;
         }
-        if let Some(hub) = self.hub_of(&request) {
-            return self.doors.hub_api.handle(&hub, &self.peer.certificates, request).await;
+        if HubRest::owns(path)
+            && let Some(hub) = self.hub_of(&request)
+        {
+            request.extensions_mut().insert(hub_peer(&self.peer));
+            return self.doors.hub_rest.handle(&hub, request).await;
         }
         self.refuse(&ServiceError::with(ErrorCode::PathNotFound, format!("There is nothing at {path}.")))
     }
@@ -103,7 +108,7 @@ impl Visit {
     fn hub_of(&self, request: &Request<Bytes>) -> Option<HubName> {
         let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
         let host = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name)).or(self.server_name.as_deref())?;
-        HubName::parse(host).ok().filter(|name| self.doors.hubs.contains(name))
+        HubName::parse(host).ok().filter(|name| self.doors.hubs.get(name).is_some())
     }
 
     fn upgrade(self, mut request: Request<Incoming>) -> Response<Bytes> {
@@ -125,7 +130,7 @@ impl Visit {
 
     fn refuse(&self, error: &ServiceError) -> Response<Bytes> {
         let tracking_id = self.doors.engine.new_tracking_id();
-        self.doors.engine.log_refused_request(&tracking_id, Transport::Https, self.peer.address, error);
+        self.doors.engine.log_refused_request(&tracking_id, Transport::Https, Some(self.peer.address.ip()), error);
         let outcome = Outcome::error(error, &tracking_id, self.doors.engine.now());
         let status = StatusCode::from_u16(outcome.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let builder = Response::builder()
@@ -135,4 +140,9 @@ impl Visit {
             .header("x-ms-error-code", outcome.error.unwrap_or_default());
         builder.body(Bytes::from(outcome.body)).unwrap_or_default()
     }
+}
+
+/// The peer, as the hubs know peers.
+pub fn hub_peer(peer: &Peer) -> PeerEvidence {
+    PeerEvidence { chain: peer.certificates.clone(), addr: peer.address }
 }

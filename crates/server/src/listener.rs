@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tracing::{debug, warn};
-use usher_api_device::https::Peer;
+use usher_api_device::{https::Peer, stopped};
 
 /// Connections that a listener holds at a time. Each costs a few tens of kilobytes.
 const CONNECTIONS_MAX: usize = 50_000;
@@ -42,7 +42,7 @@ where
         let accepted = tokio::select! {
             accepted = accept(&listener, &places) => accepted,
             Some(_) = open.join_next(), if !open.is_empty() => continue,
-            _ = stopping.wait_for(|stop| *stop) => break,
+            () = stopped(&mut stopping) => break,
         };
         let (stream, address, place) = match accepted {
             Ok(accepted) => accepted,
@@ -78,7 +78,7 @@ async fn handshake(tls: &TlsAcceptor, stream: TcpStream, address: SocketAddr) ->
             let (_, session) = stream.get_ref();
             let certificates = session.peer_certificates().unwrap_or_default().iter().map(|der| der.to_vec()).collect();
             let server_name = session.server_name().map(str::to_owned);
-            let peer = Peer { certificates, address: Some(address.ip()) };
+            let peer = Peer { certificates, address };
             Some(Connection { stream, peer, server_name })
         }
         Ok(Err(error)) => {

@@ -10,11 +10,12 @@ use tracing::warn;
 use usher_api_device::{
     https::Peer,
     mqtt::{self as device_mqtt, Link, UserName},
+    stopped,
 };
 use usher_mqtt::server::{Event, Limits};
 use usher_provisioning::Transport;
 
-use crate::doors::Doors;
+use crate::{doors::Doors, https::hub_peer};
 
 /// Serves one connection until it ends.
 pub async fn serve<IO>(doors: Arc<Doors>, io: IO, peer: Peer, transport: Transport, mut stop: watch::Receiver<bool>)
@@ -24,7 +25,7 @@ where
     let mut link = Link::new(io, Limits::default());
     let first = tokio::select! {
         first = link.next_event() => first,
-        _ = stop.wait_for(|stop| *stop) => return link.finish().await,
+        () = stopped(&mut stop) => return link.finish().await,
     };
     match first {
         Some(Event::Connect(connect)) if UserName::parse(connect.user_name.as_deref().unwrap_or_default()).is_some() => {
@@ -32,13 +33,11 @@ where
         }
         Some(Event::Connect(connect)) => {
             let (io, session, started) = link.into_parts();
-            let peer = usher_api_hub::PeerEvidence { chain: peer.certificates, address: peer.address };
-            usher_api_hub::serve(Arc::clone(&doors.hubs), *connect, session, started, io, peer, stop).await;
+            usher_api_hub::serve(Arc::clone(&doors.hubs), *connect, session, io, hub_peer(&peer), started, stop).await;
         }
         Some(Event::Closed(why)) => {
             let tracking_id = doors.engine.new_tracking_id();
-            let peer = peer.address.map(|peer| peer.to_string()).unwrap_or_default();
-            warn!(%tracking_id, transport = transport.name(), peer, check = "mqtt.protocol", detail = %why,
+            warn!(%tracking_id, transport = transport.name(), peer = %peer.address, check = "mqtt.protocol", detail = %why,
                 mend = "Speak MQTT 3.1.1 on this port.", "connection closed");
             link.finish().await;
         }

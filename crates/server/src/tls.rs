@@ -19,7 +19,6 @@ use rustls::{
 use x509_parser::{
     asn1_rs::{Any, FromDer as _},
     certificate::X509Certificate,
-    prelude::FromDer as _,
 };
 
 /// Builds the server's TLS configuration: TLS 1.2 and 1.3, since the Python SDK speaks 1.2 only (azure-iot-sdk-python:

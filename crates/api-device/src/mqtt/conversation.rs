@@ -21,7 +21,7 @@ use usher_mqtt::{
 use usher_provisioning::{Claim, Engine, Evidence, Transport};
 
 use super::{Ask, Link, RESPONSE_FILTER, UserName, response_topic};
-use crate::{https::Peer, outcome::Outcome};
+use crate::{https::Peer, outcome::Outcome, stopped};
 
 /// How long a device may stay without asking anything. The SDKs disconnect once they have their answer.
 const IDLE_MAX: Duration = Duration::from_secs(300);
@@ -30,13 +30,18 @@ const UNHEARD_MAX: usize = 4;
 
 /// A device at the other end.
 struct Conversation<'a, IO> {
-    engine: &'a Engine,
     link: Link<IO>,
+    asker: Asker<'a>,
+    subscribed: bool,
+    unheard: Vec<(String, Bytes)>,
+}
+
+/// Who asks, and whom: all of a conversation but its stream.
+struct Asker<'a> {
+    engine: &'a Engine,
     peer: Peer,
     transport: Transport,
     device: Device,
-    subscribed: bool,
-    unheard: Vec<(String, Bytes)>,
 }
 
 /// What the device's CONNECT says.
@@ -59,13 +64,13 @@ pub async fn serve<IO: AsyncRead + AsyncWrite + Unpin>(
     match read_connect(connect) {
         Ok(device) => {
             link.session().accept();
-            let conversation = Conversation { engine, link, peer, transport, device, subscribed: false, unheard: Vec::new() };
+            let conversation =
+                Conversation { link, asker: Asker { engine, peer, transport, device }, subscribed: false, unheard: Vec::new() };
             conversation.run(stop).await;
         }
         Err((code, why)) => {
             let tracking_id = engine.new_tracking_id();
-            let peer = peer.address.map(|peer| peer.to_string()).unwrap_or_default();
-            warn!(%tracking_id, transport = transport.name(), peer, check = "mqtt.connect", detail = why,
+            warn!(%tracking_id, transport = transport.name(), peer = %peer.address, check = "mqtt.connect", detail = why,
                 mend = "Use an Azure IoT device SDK's user name: {idScope}/registrations/{registrationId}/api-version={version}.",
                 "connection refused");
             link.session().refuse(code);
@@ -98,7 +103,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Conversation<'_, IO> {
             let event = tokio::select! {
                 event = self.link.next_event() => event,
                 () = sleep_until(idle_until) => return self.end("mqtt.idle", "the device asked nothing for five minutes").await,
-                _ = stop.wait_for(|stop| *stop) => return self.link.finish().await,
+                () = stopped(&mut stop) => return self.link.finish().await,
             };
             let verdict = match event {
                 Some(Event::Publish(publish)) => {
@@ -138,7 +143,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Conversation<'_, IO> {
         };
         // The message is taken: what it asks for is idempotent, and .NET wants this before the answer.
         self.link.session().acknowledge(&publish);
-        let outcome = self.outcome(&ask, &publish.payload).await;
+        let outcome = self.asker.outcome(&ask, &publish.payload).await;
         let topic = response_topic(outcome.status, ask.request_id(), outcome.retry_after_s);
         let body = Bytes::from(outcome.body);
         if self.subscribed {
@@ -151,6 +156,33 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Conversation<'_, IO> {
         Ok(())
     }
 
+    fn send(&mut self, topic: String, body: Bytes) -> Result<(), (&'static str, String)> {
+        let sent = self.link.session().publish(topic, body, Qos::AtLeastOnce);
+        sent.map(|_| ()).map_err(|_| ("mqtt.queue", "the device does not acknowledge its answers".into()))
+    }
+
+    async fn closed(self, why: Close) {
+        match why {
+            Close::Disconnected | Close::Lost | Close::ByServer => {
+                debug!(registration_id = %self.asker.device.claimed_id, %why, "connection ended")
+            }
+            _ => return self.end("mqtt.protocol", &why.to_string()).await,
+        }
+        self.link.finish().await;
+    }
+
+    async fn end(mut self, check: &str, why: &str) {
+        let Asker { engine, peer, transport, device } = &self.asker;
+        let tracking_id = engine.new_tracking_id();
+        warn!(%tracking_id, id_scope = %device.id_scope, registration_id = %device.claimed_id,
+            transport = transport.name(), peer = %peer.address, check, detail = why,
+            mend = "Let the device follow the protocol: see docs/protocol/device-mqtt.md.", "connection closed");
+        self.link.session().close();
+        self.link.finish().await;
+    }
+}
+
+impl Asker<'_> {
     async fn outcome(&self, ask: &Ask<'_>, body: &[u8]) -> Outcome {
         let tracking_id = self.engine.new_tracking_id();
         let claim = Claim {
@@ -160,7 +192,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Conversation<'_, IO> {
             evidence: Evidence { certificates: self.peer.certificates.clone(), sas_token: self.device.sas_token.clone() },
             tracking_id: tracking_id.clone(),
             transport: self.transport,
-            peer: self.peer.address,
+            peer: Some(self.peer.address.ip()),
         };
         let result = match ask {
             _ if body.len() > limits::MESSAGE_BYTES_MAX => Err(ServiceError::new(ErrorCode::BodyTooLarge)),
@@ -173,34 +205,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Conversation<'_, IO> {
         match result {
             Ok(document) => Outcome::operation(&document),
             Err(error) => {
-                self.engine.log_refused_request(&tracking_id, self.transport, self.peer.address, &error);
+                self.engine.log_refused_request(&tracking_id, self.transport, Some(self.peer.address.ip()), &error);
                 Outcome::error(&error, &tracking_id, self.engine.now())
             }
         }
-    }
-
-    fn send(&mut self, topic: String, body: Bytes) -> Result<(), (&'static str, String)> {
-        let sent = self.link.session().publish(topic, body, Qos::AtLeastOnce);
-        sent.map(|_| ()).map_err(|_| ("mqtt.queue", "the device does not acknowledge its answers".into()))
-    }
-
-    async fn closed(self, why: Close) {
-        match why {
-            Close::Disconnected | Close::Lost | Close::ByServer => {
-                debug!(registration_id = %self.device.claimed_id, %why, "connection ended")
-            }
-            _ => return self.end("mqtt.protocol", &why.to_string()).await,
-        }
-        self.link.finish().await;
-    }
-
-    async fn end(mut self, check: &str, why: &str) {
-        let tracking_id = self.engine.new_tracking_id();
-        let peer = self.peer.address.map(|peer| peer.to_string()).unwrap_or_default();
-        warn!(%tracking_id, id_scope = %self.device.id_scope, registration_id = %self.device.claimed_id,
-            transport = self.transport.name(), peer, check, detail = why,
-            mend = "Let the device follow the protocol: see docs/protocol/device-mqtt.md.", "connection closed");
-        self.link.session().close();
-        self.link.finish().await;
     }
 }
