@@ -48,10 +48,15 @@ pub fn token(profile: &Profile) -> Option<String> {
 }
 
 /// When a token made now expires, in seconds since the Unix epoch.
-#[expect(clippy::disallowed_methods, reason = "a device reads its own clock, and may be wrong")]
 pub fn expiry() -> i64 {
+    now_s().saturating_add(TOKEN_LIFETIME_S)
+}
+
+/// The client's own clock, in seconds since the Unix epoch.
+#[expect(clippy::disallowed_methods, reason = "a client reads its own clock, and may be wrong")]
+pub fn now_s() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_secs()).unwrap_or(i64::MAX).saturating_add(TOKEN_LIFETIME_S)
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// Registers and polls until the answer is final.

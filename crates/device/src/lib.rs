@@ -17,6 +17,7 @@ use std::time::Duration;
 use serde_json::Value;
 use usher_domain::document::RegistrationStateDocument;
 
+pub use exchange::now_s;
 pub use failure::Failure;
 pub use hub::read_twin;
 pub use profile::{Credential, Ports, Profile, trust_from_file, trust_from_pem};

@@ -1,0 +1,149 @@
+//! What can be said on the command line.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use usher_device::Transport;
+use usher_domain::{HubName, IdScope};
+
+/// usher shows each device to its seat: a self-hosted Device Provisioning Service, wire-compatible with Azure IoT Hub DPS.
+#[derive(Parser)]
+#[command(name = "usher", version, about, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run a complete service in one process: device endpoint, service API, an embedded hub and a dev CA
+    Dev(Dev),
+    /// Provision simulated devices by every attestation kind and transport, and show what became of them
+    Demo(Demo),
+    /// Be a device
+    #[command(subcommand)]
+    Device(DeviceCommand),
+}
+
+#[derive(Subcommand)]
+pub enum DeviceCommand {
+    /// Provision one device and explain each step
+    Provision(Box<Provision>),
+}
+
+#[derive(Args)]
+pub struct Dev {
+    /// Folder for the state, its master key, dev.json and ca.pem
+    #[arg(long, value_name = "DIR", default_value = ".usher")]
+    pub state: PathBuf,
+    /// Address to listen on; repeat for several [default: 127.0.0.1 and ::1]
+    #[arg(long, value_name = "ADDR")]
+    pub bind: Vec<IpAddr>,
+    /// Port for HTTPS and WebSockets; 0 takes any free one [default: 443, else 8443]
+    #[arg(long, value_name = "PORT")]
+    pub https_port: Option<u16>,
+    /// Port for MQTT over TLS; 0 takes any free one [default: 8883]
+    #[arg(long, value_name = "PORT")]
+    pub mqtts_port: Option<u16>,
+    /// Embedded hub to make and link, with its region; repeat for several [default: localhost]
+    #[arg(long = "hub", value_name = "NAME[=REGION]", value_parser = parse_hub)]
+    pub hubs: Vec<(HubName, String)>,
+    /// ID scope for a new state folder [default: generated]
+    #[arg(long, value_name = "SCOPE", value_parser = parse_scope)]
+    pub id_scope: Option<IdScope>,
+    /// Name of the provisioning service
+    #[arg(long, default_value = "dev")]
+    pub name: String,
+    /// How to log, on standard error
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub log: LogFormat,
+    /// Print the contents of dev.json on standard output instead of what to copy
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// A JSON object a line
+    Json,
+    /// None
+    Off,
+}
+
+#[derive(Args)]
+pub struct Demo {
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    pub json: bool,
+    /// Show the server's log
+    #[arg(long)]
+    pub verbose: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "Examples:\n  usher device provision --registration-id press-7 --key dGhlIGRldmljZSdzIGtleQ==\n  \
+    usher device provision --registration-id press-7 --cert chain.pem --cert-key key.pem --transport mqtt\n\n\
+    Without --host and --id-scope the running `usher dev` of this folder is used (.usher/dev.json).")]
+pub struct Provision {
+    /// Who the device says it is
+    #[arg(long, value_name = "ID")]
+    pub registration_id: String,
+    /// The device's own symmetric key, base64
+    #[arg(long, value_name = "BASE64", conflicts_with_all = ["group_key", "cert"], required_unless_present_any = ["group_key", "cert"])]
+    pub key: Option<String>,
+    /// The group's symmetric key, base64; the device's is derived from it
+    #[arg(long, value_name = "BASE64", conflicts_with = "cert")]
+    pub group_key: Option<String>,
+    /// The device's certificate chain, PEM, leaf first
+    #[arg(long, value_name = "FILE", requires = "cert_key")]
+    pub cert: Option<PathBuf>,
+    /// The leaf's private key, PEM
+    #[arg(long, value_name = "FILE")]
+    pub cert_key: Option<PathBuf>,
+    /// How to reach the endpoint
+    #[arg(long, default_value = "mqtt", value_parser = parse_transport)]
+    pub transport: Transport,
+    /// JSON for the allocation webhook
+    #[arg(long, value_name = "JSON")]
+    pub payload: Option<String>,
+    /// State folder of a running `usher dev`, for what is not said otherwise
+    #[arg(long, value_name = "DIR", default_value = ".usher")]
+    pub state: PathBuf,
+    /// The device endpoint's host name
+    #[arg(long, requires = "id_scope")]
+    pub host: Option<String>,
+    /// The ID scope
+    #[arg(long, value_name = "SCOPE")]
+    pub id_scope: Option<String>,
+    /// Port for HTTPS and WebSockets
+    #[arg(long, value_name = "PORT")]
+    pub https_port: Option<u16>,
+    /// Port for MQTT over TLS
+    #[arg(long, value_name = "PORT")]
+    pub mqtts_port: Option<u16>,
+    /// Trusted root certificate, PEM
+    #[arg(long, value_name = "FILE")]
+    pub trust: Option<PathBuf>,
+    /// Connect to the assigned hub and read the twin
+    #[arg(long)]
+    pub twin: bool,
+    /// Print one JSON object; the trace goes to standard error
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn parse_hub(text: &str) -> Result<(HubName, String), String> {
+    let (name, region) = text.split_once('=').unwrap_or((text, "local"));
+    HubName::parse(name).map(|name| (name, region.to_owned())).map_err(|why| why.to_string())
+}
+
+fn parse_scope(text: &str) -> Result<IdScope, String> {
+    IdScope::parse(text).map_err(|why| why.to_string())
+}
+
+fn parse_transport(text: &str) -> Result<Transport, String> {
+    let names = Transport::ALL.map(Transport::name).join(", ");
+    Transport::from_name(text).ok_or_else(|| format!("there are {names}"))
+}

@@ -1,0 +1,89 @@
+//! `usher device provision`: be a device, and explain each step.
+
+use std::{fs, path::Path, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::json;
+use usher_attestation::sas;
+use usher_device::{Credential, Failure, Ports, Profile, Provisioned, provision, read_twin, trust_from_file};
+use usher_server::Manifest;
+
+use crate::command::Provision;
+
+pub async fn run(arguments: Box<Provision>) -> Result<(), String> {
+    let profile = profile(&arguments).map_err(|why| why.to_string())?;
+    let payload = match &arguments.payload {
+        Some(text) => Some(serde_json::from_str(text).map_err(|why| format!("--payload is not JSON: {why}"))?),
+        None => None,
+    };
+    let json = arguments.json;
+    let trace = move |at: Duration, step: &str| {
+        let line = format!("{:>8.1} ms  {step}", at.as_secs_f64() * 1_000.0);
+        if json { eprintln!("{line}") } else { println!("{line}") }
+    };
+    let place = provision(&profile, arguments.transport, payload, &trace).await.map_err(|why| why.to_string())?;
+    let twin = if arguments.twin {
+        Some(read_twin(&profile, &place, arguments.transport, &trace).await.map_err(|why| why.to_string())?)
+    } else {
+        None
+    };
+    report(&place, twin, json);
+    Ok(())
+}
+
+fn report(place: &Provisioned, twin: Option<serde_json::Value>, json: bool) {
+    if json {
+        let took_ms = place.took.as_secs_f64() * 1_000.0;
+        println!(
+            "{}",
+            json!({ "hub": place.hub, "deviceId": place.device_id, "tookMs": took_ms, "registrationState": place.state, "twin": twin })
+        );
+        return;
+    }
+    println!("\nprovisioned in {:.1} ms: hub {}, device {}", place.took.as_secs_f64() * 1_000.0, place.hub, place.device_id);
+    if let Some(twin) = twin {
+        println!("twin: {twin:#}");
+    }
+}
+
+fn profile(arguments: &Provision) -> Result<Profile, Failure> {
+    let dev = Manifest::read(&arguments.state).ok();
+    let missing = |what: &str| {
+        let why = format!("no {what} was given, and {} has no dev.json", arguments.state.display());
+        Failure::new("settings", why, "Start `usher dev` in this folder, or give --host, --id-scope and --trust.")
+    };
+    let host = arguments.host.clone().or_else(|| dev.as_ref().map(|dev| dev.device.host.clone()));
+    let id_scope = arguments.id_scope.clone().or_else(|| dev.as_ref().map(|dev| dev.id_scope.clone()));
+    let trust = arguments.trust.clone().or_else(|| dev.as_ref().map(|dev| arguments.state.join(&dev.trust)));
+    let ports = Ports {
+        https: arguments.https_port.or(dev.as_ref().map(|dev| dev.device.https)).unwrap_or(443),
+        mqtts: arguments.mqtts_port.or(dev.as_ref().map(|dev| dev.device.mqtts)).unwrap_or(8883),
+    };
+    Ok(Profile {
+        host: host.ok_or_else(|| missing("host"))?,
+        ports,
+        id_scope: id_scope.ok_or_else(|| missing("ID scope"))?,
+        registration_id: arguments.registration_id.clone(),
+        credential: credential(arguments)?,
+        trust: trust_from_file(&trust.ok_or_else(|| missing("trusted root"))?)?,
+    })
+}
+
+fn credential(arguments: &Provision) -> Result<Credential, Failure> {
+    if let (Some(cert), Some(key)) = (&arguments.cert, &arguments.cert_key) {
+        return Credential::from_pem(&read(cert)?, &read(key)?);
+    }
+    if let Some(group_key) = &arguments.group_key {
+        return Ok(Credential::SymmetricKey(sas::derive_device_key(&decode(group_key)?, &arguments.registration_id).to_vec()));
+    }
+    let key = arguments.key.as_deref().ok_or_else(|| Failure::settings("no key and no certificate was given"))?;
+    decode(key).map(Credential::SymmetricKey)
+}
+
+fn decode(key: &str) -> Result<Vec<u8>, Failure> {
+    STANDARD.decode(key.trim()).map_err(|_| Failure::settings("the key is not base64"))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(path).map_err(|why| Failure::settings(format!("cannot read {}: {why}", path.display())))
+}
