@@ -1,0 +1,76 @@
+'use strict';
+// A device with Azure's Node SDK: provisions, connects to its hub, and does all that a device does there.
+const { ProvisioningDeviceClient } = require('azure-iot-provisioning-device');
+const { Http } = require('azure-iot-provisioning-device-http');
+const { Mqtt, MqttWs } = require('azure-iot-provisioning-device-mqtt');
+const { SymmetricKeySecurityClient } = require('azure-iot-security-symmetric-key');
+const { X509Security } = require('azure-iot-security-x509');
+const { Client, Message } = require('azure-iot-device');
+const hubMqtt = require('azure-iot-device-mqtt');
+const { Registry, Client: ServiceClient } = require('azure-iothub');
+const { run, call, until } = require('./job');
+
+const PROVISIONING = { https: Http, mqtt: Mqtt, 'mqtt-ws': MqttWs };
+const HUB = { https: hubMqtt.Mqtt, mqtt: hubMqtt.Mqtt, 'mqtt-ws': hubMqtt.MqttWs };
+
+async function provision(job) {
+  const security = job.key ? new SymmetricKeySecurityClient(job.registrationId, job.key) : new X509Security(job.registrationId, { cert: job.cert, key: job.certKey });
+  const client = ProvisioningDeviceClient.create(job.host, job.idScope, new PROVISIONING[job.transport](), security);
+  if (job.payload) client.setProvisioningPayload(job.payload);
+  const started = process.hrtime.bigint();
+  const result = await client.register();
+  return { ms: Number(process.hrtime.bigint() - started) / 1e6, result };
+}
+
+function connect(job, place) {
+  const base = `HostName=${place.assignedHub};DeviceId=${place.deviceId}`;
+  if (job.key) return Client.fromConnectionString(`${base};SharedAccessKey=${job.key}`, HUB[job.transport]);
+  const client = Client.fromConnectionString(`${base};x509=true`, HUB[job.transport]);
+  client.setOptions({ cert: job.cert, key: job.certKey });
+  return client;
+}
+
+async function live(job, place) {
+  const device = connect(job, place);
+  await device.open();
+  const twin = await device.getTwin();
+  const desired = JSON.parse(JSON.stringify(twin.properties.desired));
+  if (job.brief) {
+    await device.close();
+    return { desired };
+  }
+  const registry = Registry.fromConnectionString(job.hub);
+  await device.sendEvent(new Message(JSON.stringify({ from: place.deviceId })));
+  await call(twin.properties.reported, 'update', { seen: place.deviceId });
+  const reported = (await registry.getTwin(place.deviceId)).responseBody.properties.reported;
+  const patched = until('desired patch', 10000, (done) => twin.on('properties.desired.patched', (delta) => done(delta.patched)));
+  await registry.updateTwin(place.deviceId, { properties: { desired: { patched: 1 } } }, '*');
+  await patched;
+  device.onDeviceMethod('blink', (request, response) => response.send(200, { echo: request.payload }));
+  // The subscription has no callback of its own.
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const service = ServiceClient.fromConnectionString(job.hub);
+  const method = await service.invokeDeviceMethod(place.deviceId, { methodName: 'blink', payload: 7, responseTimeoutInSeconds: 10 });
+  const message = until('cloud-to-device message', 10000, (done) => device.on('message', (msg) => device.complete(msg, () => done(msg.data.toString()))));
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  await sendToDevice(job, place.deviceId);
+  const heard = await message;
+  await device.close();
+  return { desired, reported, method: (method.result || method).payload, heard };
+}
+
+async function sendToDevice(job, deviceId) {
+  const parts = Object.fromEntries(job.hub.split(';').map((part) => [part.slice(0, part.indexOf('=')), part.slice(part.indexOf('=') + 1)]));
+  const { SharedAccessSignature } = require('azure-iot-common');
+  const token = SharedAccessSignature.create(parts.HostName, parts.SharedAccessKeyName, parts.SharedAccessKey, Math.floor(Date.now() / 1000) + 600).toString();
+  const response = await fetch(`https://${parts.HostName}/messages/deviceBound?api-version=2021-04-12`, {
+    method: 'POST', body: 'hello device', headers: { authorization: token, 'iothub-to': `/devices/${deviceId}/messages/deviceBound` },
+  });
+  if (!response.ok) throw new Error(`sending to the device: ${response.status} ${await response.text()}`);
+}
+
+run(async (job) => {
+  const { ms, result } = await provision(job);
+  if (job.provisionOnly) return { ms, place: result };
+  return Object.assign({ ms, place: result }, await live(job, result));
+});

@@ -1,0 +1,123 @@
+'use strict';
+// azure-iot-provisioning-service: each call of the service API once right and once wrong.
+const { ProvisioningServiceClient } = require('azure-iot-provisioning-service');
+const runCases = require('./cases');
+const { refused } = runCases;
+
+const key = () => require('crypto').randomBytes(32).toString('base64');
+const individual = (registrationId, more) => Object.assign({ registrationId, attestation: { type: 'symmetricKey', symmetricKey: { primaryKey: key(), secondaryKey: key() } } }, more);
+const group = (enrollmentGroupId, more) => Object.assign({ enrollmentGroupId, attestation: { type: 'symmetricKey', symmetricKey: { primaryKey: key(), secondaryKey: key() } } }, more);
+const body = (answer) => answer.responseBody || answer;
+const status = (error) => error.response && error.response.statusCode;
+
+async function pages(query) {
+  const sizes = [];
+  const ids = [];
+  while (query.hasMoreResults !== false && sizes.length < 50) {
+    const found = await new Promise((resolve, reject) => query.next((error, result) => (error ? reject(error) : resolve(result))));
+    if (!found) break;
+    sizes.push(found.length);
+    ids.push(...found.map((item) => item.registrationId || item.enrollmentGroupId));
+    if (!query._continuationToken && !query.continuationToken) break;
+  }
+  return { sizes, ids };
+}
+
+runCases((job, assert) => {
+  const client = ProvisioningServiceClient.fromConnectionString(job.service);
+  const otherKey = ProvisioningServiceClient.fromConnectionString(job.service.replace(/SharedAccessKey=.*/, `SharedAccessKey=${key()}`));
+  return {
+    'individual: create, get, delete': async () => {
+      const made = body(await client.createOrUpdateIndividualEnrollment(individual('svc-1', { deviceId: 'other', capabilities: { iotEdge: true }, reprovisionPolicy: { updateHubAssignment: true, migrateDeviceData: false } })));
+      assert.ok(made.etag && made.createdDateTimeUtc);
+      const got = body(await client.getIndividualEnrollment('SVC-1'));
+      assert.deepStrictEqual([got.registrationId, got.deviceId, got.etag], ['svc-1', 'other', made.etag]);
+      assert.deepStrictEqual(got.reprovisionPolicy, { updateHubAssignment: true, migrateDeviceData: false });
+      await client.deleteIndividualEnrollment('svc-1');
+      const error = await refused(() => client.getIndividualEnrollment('svc-1'));
+      assert.strictEqual(status(error), 404, error.message);
+    },
+    'individual: update by ETag, stale ETag': async () => {
+      const made = body(await client.createOrUpdateIndividualEnrollment(individual('svc-2')));
+      const updated = body(await client.createOrUpdateIndividualEnrollment(Object.assign({}, made, { provisioningStatus: 'disabled' })));
+      assert.notStrictEqual(updated.etag, made.etag);
+      const error = await refused(() => client.createOrUpdateIndividualEnrollment(Object.assign({}, made, { provisioningStatus: 'enabled' })));
+      assert.strictEqual(status(error), 412, error.message);
+      const stale = await refused(() => client.deleteIndividualEnrollment('svc-2', made.etag));
+      assert.strictEqual(status(stale), 412, stale.message);
+      await client.deleteIndividualEnrollment('svc-2', updated.etag);
+    },
+    'individual: bad documents are refused': async () => {
+      for (const bad of [individual('-bad'), individual('svc-3', { attestation: { type: 'none' } }), individual('svc-3', { iotHubs: ['unknown.example'], allocationPolicy: 'hashed' })]) {
+        const error = await refused(() => client.createOrUpdateIndividualEnrollment(bad));
+        assert.strictEqual(status(error), 400, error.message);
+      }
+    },
+    'individual: keys are generated and told by the attestation mechanism': async () => {
+      await client.createOrUpdateIndividualEnrollment({ registrationId: 'svc-4', attestation: { type: 'symmetricKey' } });
+      const mechanism = body(await client.getIndividualEnrollmentAttestationMechanism('svc-4'));
+      assert.strictEqual(mechanism.type, 'symmetricKey');
+      assert.ok(Buffer.from(mechanism.symmetricKey.primaryKey, 'base64').length >= 32);
+      assert.ok(!(body(await client.getIndividualEnrollment('svc-4')).attestation.symmetricKey || {}).primaryKey);
+      await client.deleteIndividualEnrollment('svc-4');
+      assert.strictEqual(status(await refused(() => client.getIndividualEnrollmentAttestationMechanism('svc-4'))), 404);
+    },
+    'group: create, get, mechanism, delete': async () => {
+      const made = body(await client.createOrUpdateEnrollmentGroup(group('grp-1')));
+      assert.strictEqual(body(await client.getEnrollmentGroup('grp-1')).etag, made.etag);
+      assert.ok(body(await client.getEnrollmentGroupAttestationMechanism('grp-1')).symmetricKey.primaryKey);
+      await client.deleteEnrollmentGroup(Object.assign({}, made, { provisioningStatus: undefined }));
+      assert.strictEqual(status(await refused(() => client.getEnrollmentGroup('grp-1'))), 404);
+    },
+    'group: TPM is refused': async () => {
+      const error = await refused(() => client.createOrUpdateEnrollmentGroup({ enrollmentGroupId: 'grp-2', attestation: { type: 'tpm', tpm: { endorsementKey: 'AA==' } } }));
+      assert.strictEqual(status(error), 400, error.message);
+    },
+    'query: pages of enrollments and of groups': async () => {
+      for (let n = 0; n < 7; n++) await client.createOrUpdateIndividualEnrollment(individual(`page-${n}`));
+      for (let n = 0; n < 3; n++) await client.createOrUpdateEnrollmentGroup(group(`pageg-${n}`));
+      const found = await pages(client.createIndividualEnrollmentQuery({ query: 'SELECT * FROM enrollments' }, 3));
+      assert.ok(found.sizes.every((size) => size <= 3), String(found.sizes));
+      for (let n = 0; n < 7; n++) assert.strictEqual(found.ids.filter((id) => id === `page-${n}`).length, 1);
+      const groups = await pages(client.createEnrollmentGroupQuery({ query: 'SELECT * FROM enrollmentGroups' }, 2));
+      for (let n = 0; n < 3; n++) assert.ok(groups.ids.includes(`pageg-${n}`));
+      const error = await refused(() => pages(client.createIndividualEnrollmentQuery({ query: 'DELETE everything' })));
+      assert.strictEqual(status(error), 400, error.message);
+    },
+    'bulk: create, create again, update, delete, too many': async () => {
+      const enrollments = [individual('bulk-1'), individual('bulk-2')];
+      assert.strictEqual(body(await client.runBulkEnrollmentOperation({ enrollments, mode: 'create' })).isSuccessful, true);
+      const again = body(await client.runBulkEnrollmentOperation({ enrollments, mode: 'create' }));
+      assert.deepStrictEqual([again.isSuccessful, again.errors.length], [false, 2]);
+      assert.strictEqual(body(await client.runBulkEnrollmentOperation({ enrollments, mode: 'update' })).isSuccessful, true);
+      assert.strictEqual(body(await client.runBulkEnrollmentOperation({ enrollments, mode: 'delete' })).isSuccessful, true);
+      const many = Array.from({ length: 11 }, (_, n) => individual(`bulk-${n}`));
+      assert.strictEqual(status(await refused(() => client.runBulkEnrollmentOperation({ enrollments: many, mode: 'create' }))), 400);
+    },
+    'registration: get, query by group, delete': async () => {
+      // Devices have registered before by the groups of the table, where it ran; otherwise there is nothing of them.
+      const query = await pages(client.createEnrollmentGroupDeviceRegistrationStateQuery({ query: 'SELECT *' }, 'key-group', 2)).catch((error) => ({ ids: [], error }));
+      for (const id of query.ids) {
+        const state = body(await client.getDeviceRegistrationState(id));
+        assert.deepStrictEqual([state.status, state.registrationId], ['assigned', id]);
+      }
+      if (query.ids.length) {
+        await client.deleteDeviceRegistrationState(query.ids[0]);
+        assert.strictEqual(status(await refused(() => client.getDeviceRegistrationState(query.ids[0]))), 404);
+      }
+      assert.strictEqual(status(await refused(() => client.getDeviceRegistrationState('never-registered'))), 404);
+    },
+    'a wrong key is refused everywhere': async () => {
+      const calls = [
+        () => otherKey.getIndividualEnrollment('page-0'),
+        () => otherKey.createOrUpdateEnrollmentGroup(group('grp-9')),
+        () => otherKey.getDeviceRegistrationState('page-0'),
+        () => otherKey.getIndividualEnrollmentAttestationMechanism('page-0'),
+      ];
+      for (const call of calls) {
+        const error = await refused(call);
+        assert.strictEqual(status(error), 401, error.message);
+      }
+    },
+  };
+});
