@@ -113,12 +113,11 @@ impl Refusal {
         Self { check, detail: detail.into(), mend: check.mend().to_owned() }
     }
 
-    /// All that the device may know: that it was refused, and whether for its certificate
-    /// (azure-sdk-for-c: az_iot_provisioning_client.c shows 401002 with these texts).
+    /// All that the device may know: that it was refused, and whether for its certificate.
     pub fn outward(&self) -> ServiceError {
         match self.check.outward() {
             Outward::Unauthorized => ServiceError::new(ErrorCode::Unauthorized),
-            Outward::InvalidCertificate => ServiceError::with(ErrorCode::Unauthorized, "Invalid certificate."),
+            Outward::InvalidCertificate => ServiceError::new(ErrorCode::InvalidCertificate),
         }
     }
 }

@@ -5,7 +5,6 @@ mod demo;
 mod dev;
 mod device;
 mod logging;
-mod service_client;
 mod show;
 
 use std::process::ExitCode;

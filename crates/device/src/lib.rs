@@ -10,6 +10,7 @@ mod https;
 mod hub;
 mod mqtt;
 mod profile;
+mod service_client;
 mod trace;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ pub use exchange::now_s;
 pub use failure::Failure;
 pub use hub::read_twin;
 pub use profile::{Credential, Ports, Profile, trust_from_file, trust_from_pem};
+pub use service_client::ServiceClient;
 pub use trace::{Listener, Trace};
 
 /// How a device reaches the endpoint.

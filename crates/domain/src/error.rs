@@ -57,8 +57,10 @@ error_table! {
     HubRejected = 400210, "The hub rejected the device.";
     /// The hub could not be reached for longer than an operation may last.
     HubUnreachable = 400211, "The hub could not be reached.";
-    /// The device did not prove who it is, or the operator's token is not valid.
-    Unauthorized = 401002, "Unauthorized";
+    /// The device did not prove who it is, or the operator's token is not valid (seen for SAS: docs/protocol/errors.md).
+    Unauthorized = 401000, "Unauthorized";
+    /// The device's certificate did not prove who it is (azure-sdk-for-c: az_iot_provisioning_client.c shows code and text).
+    InvalidCertificate = 401002, "Invalid certificate.";
     /// The token's policy lacks the right.
     Forbidden = 403001, "The shared access policy does not hold the permission for this operation.";
     /// No such record.
@@ -163,7 +165,7 @@ mod tests {
         let id = TrackingId::from_random([1; 16]);
         let body = ServiceError::new(ErrorCode::Unauthorized).body(&id, Timestamp::from_secs(0));
         let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(json["errorCode"], 401002);
+        assert_eq!(json["errorCode"], 401000);
         assert_eq!(json["trackingId"], id.as_str());
         assert_eq!(json["message"], "Unauthorized");
         assert_eq!(json["timestampUtc"], "1970-01-01T00:00:00.0000000Z");

@@ -117,7 +117,7 @@ fn read_token(text: &str) -> Result<SasToken, Denial> {
 
 fn unknown_ca() -> Denial {
     let mut denial = no_enrollment("no group is enrolled with a CA that issued any certificate of the presented chain");
-    denial.answer = ServiceError::with(ErrorCode::Unauthorized, "CA certificate not found.");
+    denial.answer = ServiceError::with(ErrorCode::InvalidCertificate, "CA certificate not found.");
     denial
 }
 

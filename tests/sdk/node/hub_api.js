@@ -37,10 +37,10 @@ runCases((job, assert) => {
       assert.strictEqual(patched.properties.desired.level, 3);
       assert.strictEqual(status(await refused(() => registry.updateTwin('njs-t0', { tags: { room: 'b' } }, twin.etag))), 412);
       const query = registry.createQuery("SELECT * FROM devices WHERE tags.room = 'a'", 2);
-      assert.deepStrictEqual(body(await query.nextAsTwin()).map((found) => found.deviceId), ['njs-t0']);
+      assert.deepStrictEqual((await query.nextAsTwin()).result.map((found) => found.deviceId), ['njs-t0']);
       const all = registry.createQuery('SELECT * FROM devices', 2);
       const ids = [];
-      while (all.hasMoreResults) ids.push(...body(await all.nextAsTwin()).map((found) => found.deviceId));
+      while (all.hasMoreResults) ids.push(...(await all.nextAsTwin()).result.map((found) => found.deviceId));
       for (let n = 0; n < 5; n++) assert.ok(ids.includes(`njs-t${n}`));
       for (let n = 0; n < 5; n++) await registry.delete(`njs-t${n}`);
       assert.strictEqual(status(await refused(() => registry.getTwin('njs-t0'))), 404);

@@ -25,6 +25,9 @@ use crate::{https::Peer, outcome::Outcome, stopped};
 
 /// How long a device may stay without asking anything. The SDKs disconnect once they have their answer.
 const IDLE_MAX: Duration = Duration::from_secs(300);
+/// Pause before an answer to the Java SDK. It starts to wait for the answer only after its publish has returned, and an answer that
+/// is faster than that is lost on it for a minute (azure-iot-sdk-java: ContractAPIMqtt.java; docs/protocol/answers.md).
+const JAVA_PAUSE: Duration = Duration::from_millis(20);
 /// Answers kept for a device that asked before it subscribed.
 const UNHEARD_MAX: usize = 4;
 
@@ -50,6 +53,7 @@ struct Device {
     claimed_id: RegistrationId,
     api_version: String,
     sas_token: Option<String>,
+    is_java: bool,
 }
 
 /// Serves a device whose CONNECT has been read, until it goes or `stop` turns true.
@@ -93,7 +97,8 @@ fn read_connect(connect: &Connect) -> Result<Device, (ConnectCode, String)> {
         }
         _ => None,
     };
-    Ok(Device { id_scope, claimed_id, api_version: name.api_version.chars().take(64).collect(), sas_token })
+    let is_java = name.is_java();
+    Ok(Device { id_scope, claimed_id, is_java, api_version: name.api_version.chars().take(64).collect(), sas_token })
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Conversation<'_, IO> {
@@ -144,6 +149,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Conversation<'_, IO> {
         // The message is taken: what it asks for is idempotent, and .NET wants this before the answer.
         self.link.session().acknowledge(&publish);
         let outcome = self.asker.outcome(&ask, &publish.payload).await;
+        if self.asker.device.is_java {
+            self.link.flush().await.map_err(|why| ("mqtt.write", why.to_string()))?;
+            tokio::time::sleep(JAVA_PAUSE).await;
+        }
         let topic = response_topic(outcome.status, ask.request_id(), outcome.retry_after_s);
         let body = Bytes::from(outcome.body);
         if self.subscribed {

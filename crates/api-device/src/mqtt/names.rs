@@ -19,6 +19,8 @@ pub struct UserName<'a> {
     pub registration_id: &'a str,
     /// The API version; empty where none was sent.
     pub api_version: &'a str,
+    /// What the client says of itself, still percent-encoded; empty where nothing was sent.
+    pub client_version: &'a str,
 }
 
 impl<'a> UserName<'a> {
@@ -30,9 +32,15 @@ impl<'a> UserName<'a> {
             return None;
         }
         let query = parts.next().unwrap_or_default();
-        let api_version = query.trim_start_matches('?').split('&').filter_map(|pair| pair.split_once('='));
-        let api_version = api_version.filter(|(name, _)| name.eq_ignore_ascii_case("api-version")).map(|(_, value)| value).next();
-        Some(Self { id_scope, registration_id, api_version: api_version.unwrap_or_default() })
+        let query = query.trim_start_matches('?');
+        let value = |name| parameter(query, name).unwrap_or_default();
+        Some(Self { id_scope, registration_id, api_version: value("api-version"), client_version: value("ClientVersion") })
+    }
+
+    /// Whether this is the Java SDK, which sends its API version once more as client version
+    /// (azure-iot-sdk-java: ContractAPIMqtt.java).
+    pub fn is_java(&self) -> bool {
+        !self.api_version.is_empty() && self.client_version == self.api_version
     }
 }
 
@@ -102,6 +110,13 @@ mod tests {
         assert_eq!((name.id_scope, name.registration_id, name.api_version), ("0ne1", "d1", "2019-03-31"));
         assert_eq!(UserName::parse("0ne1/registrations/d1/api-version=2021-06-01").unwrap().api_version, "2021-06-01");
         assert_eq!(UserName::parse("0ne1/registrations/d1").unwrap().api_version, "");
+    }
+
+    #[test]
+    fn the_java_sdk_gives_itself_away() {
+        assert!(UserName::parse("0ne1/registrations/d1/api-version=2019-03-31&ClientVersion=2019-03-31").unwrap().is_java());
+        assert!(!UserName::parse("0ne1/registrations/d1/api-version=2019-03-31&ClientVersion=1.15.0").unwrap().is_java());
+        assert!(!UserName::parse("0ne1/registrations/d1").unwrap().is_java());
     }
 
     #[test]

@@ -5,11 +5,11 @@ mod fleet;
 use std::{path::PathBuf, time::Duration};
 
 use serde_json::{Value, json};
-use usher_device::{Failure, Ports, Profile, Provisioned, provision, read_twin, trust_from_file};
+use usher_device::{Failure, Ports, Profile, Provisioned, ServiceClient, provision, read_twin, trust_from_file};
 use usher_domain::HubName;
 use usher_server::{DevOptions, Manifest, dev};
 
-use crate::{command::Demo, service_client::ServiceClient, show};
+use crate::{command::Demo, show};
 use fleet::{Member, fleet};
 
 /// What became of one device.

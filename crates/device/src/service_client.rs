@@ -1,4 +1,4 @@
-//! As much of a service API client as the demo needs.
+//! As much of a service API client as demonstrations and benchmarks need: enrolling the devices they then are.
 
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ impl ServiceClient {
 
     /// Creates or replaces a record, for example at `/enrollments/device-1`.
     pub async fn put(&self, path: &str, body: &Value) -> Result<Value, String> {
-        let expiry = usher_device::now_s().saturating_add(TOKEN_LIFETIME_S);
+        let expiry = crate::now_s().saturating_add(TOKEN_LIFETIME_S);
         let request = Request::put(format!("{path}?api-version={API_VERSION}"))
             .header(header::HOST, format!("{}:{}", self.host, self.port))
             .header(header::AUTHORIZATION, sas::sign(&self.host, &self.key, expiry, Some(&self.policy)))
