@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, header};
 use percent_encoding::percent_decode_str;
 use usher_domain::{ErrorCode, ServiceError, TrackingId, limits};
-use usher_provisioning::{Claim, Engine, Evidence, Transport};
+use usher_provisioning::{Claim, Engine, Evidence, Reply, Transport};
 
 use crate::{ascii_json, outcome::Outcome};
 
@@ -92,16 +92,18 @@ async fn answer(engine: &Engine, peer: &Peer, request: &Request<Bytes>, tracking
         id_scope,
         claimed_id,
         api_version: api_version(request.uri().query().unwrap_or_default())?,
-        evidence: Evidence { certificates: peer.certificates.clone(), sas_token: sas_token(request) },
+        evidence: Evidence { certificates: peer.certificates.clone(), sas_token: sas_token(request), tpm: None },
         tracking_id: tracking_id.clone(),
         transport: Transport::Https,
         peer: Some(peer.address.ip()),
     };
     match route.action {
         Action::Register => {
-            let document = engine.register(&claim, request.body()).await?;
-            // .NET takes 202 alone for register, final answers included (azure-iot-sdk-csharp: RuntimeRegistration.cs).
-            Ok(Outcome { status: 202, ..Outcome::operation(&document) })
+            match engine.register(&claim, request.body()).await? {
+                // .NET takes 202 alone for register, final answers included (azure-iot-sdk-csharp: RuntimeRegistration.cs).
+                Reply::Status(document) => Ok(Outcome { status: 202, ..Outcome::operation(&document) }),
+                Reply::Challenge(blob) => Ok(Outcome::challenge(&blob)),
+            }
         }
         Action::Operation(operation_id) => {
             engine.operation_status(&claim, &operation_id).await.map(|document| Outcome::operation(&document))

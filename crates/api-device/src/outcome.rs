@@ -1,5 +1,7 @@
 //! What a device is answered, before a transport frames it: status, body and when to come back.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::json;
 use usher_domain::{ServiceError, Timestamp, TrackingId, document::OperationStatusDocument};
 
 use crate::ascii_json;
@@ -33,6 +35,17 @@ impl Outcome {
             body: ascii_json::to_vec(document),
             error: None,
         }
+    }
+
+    /// A TPM's challenge: 401 with the blob. No `status` member, by whose absence the C SDK knows it, and with the `keyName` that it
+    /// demands (azure-iot-sdk-c: prov_device_ll_client.c).
+    pub fn challenge(blob: &[u8]) -> Self {
+        let body = json!({
+            "message": "Authorization required.",
+            "authenticationKey": STANDARD.encode(blob),
+            "keyName": "registration",
+        });
+        Self { status: 401, retry_after_s: None, body: ascii_json::to_vec(&body), error: None }
     }
 
     /// A refusal, in the service's error shape.

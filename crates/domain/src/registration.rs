@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    DeviceId, HubName, OperationId, RegistrationId, Timestamp,
+    DeviceId, HubName, OperationId, RegistrationId, Secret, Timestamp,
     enrollment::{CertificateInfo, EnrollmentRef},
     hub_device::{DeviceSpec, InitialTwin},
 };
@@ -24,8 +24,22 @@ pub struct Registration {
     pub updated_at: Timestamp,
     /// Hubs that the device was on before, oldest first, at most [`FORMER_HUBS_MAX`].
     pub former_hubs: Vec<HubName>,
+    /// What a TPM's answers are sealed with; `None` for devices without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpm: Option<TpmRegistration>,
     /// Where it stands.
     pub state: State,
+}
+
+/// A TPM's keys, and the key that it uses at the hub: each final answer carries that key in a blob that only this TPM can open.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TpmRegistration {
+    /// The endorsement key, TPM2B_PUBLIC in base64.
+    pub endorsement_key: String,
+    /// The storage root key, TPM2B_PUBLIC in base64.
+    pub storage_root_key: String,
+    /// The device's primary key at the hub, base64.
+    pub hub_key: Secret,
 }
 
 /// Former hubs kept per device, to tell a return from a move.

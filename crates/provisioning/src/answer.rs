@@ -9,6 +9,8 @@ use usher_domain::{
     registration::{ProofSummary, Registration, State},
 };
 
+use crate::tpm;
+
 /// The answer to register and to a poll. `etag` is the record's, in its wire form.
 ///
 /// A state is always included: .NET reads it on every final answer (azure-iot-sdk-csharp: ProvisioningTransportHandlerAmqp.cs), and
@@ -65,6 +67,6 @@ fn describe_proof(registration: &Registration, document: &mut RegistrationStateD
                 signing_certificate_info: signer.as_deref().cloned(),
             });
         }
-        ProofSummary::Tpm => document.tpm = Some(TpmRegistrationDocument::default()),
+        ProofSummary::Tpm => document.tpm = Some(TpmRegistrationDocument { authentication_key: tpm::hub_blob(registration) }),
     }
 }

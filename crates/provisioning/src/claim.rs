@@ -39,6 +39,17 @@ pub struct Evidence {
     pub certificates: Vec<Vec<u8>>,
     /// The SAS token as sent.
     pub sas_token: Option<String>,
+    /// The TPM's public keys, where the transport carries them apart from the body.
+    pub tpm: Option<TpmKeysShown>,
+}
+
+/// A TPM's public keys as a device shows them, TPM2B_PUBLIC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TpmKeysShown {
+    /// The endorsement key.
+    pub endorsement_key: Vec<u8>,
+    /// The storage root key.
+    pub storage_root_key: Vec<u8>,
 }
 
 impl fmt::Debug for Evidence {

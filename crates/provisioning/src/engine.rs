@@ -10,7 +10,8 @@ use usher_domain::{
     clock::{Clock, Entropy},
     document::{OperationStatusDocument, RegisterDocument, RegistrationStateDocument},
     enrollment::{ProvisioningStatus, SymmetricKeys},
-    registration::Registration,
+    hub_device::DeviceCredential,
+    registration::{Operation, Registration},
 };
 use usher_hub::Hubs;
 use usher_records::Versioned;
@@ -23,6 +24,7 @@ use crate::{
     denial::Denial,
     draft::draft,
     prove::{Admitted, prove},
+    tpm,
     transition::{self, Applicant},
     worker,
 };
@@ -64,12 +66,22 @@ impl Engine {
     ///
     /// `body` may be empty (.NET over MQTT and AMQP), blank, or a register document. Asked again while an operation runs, it
     /// answers with that operation.
-    pub async fn register(&self, claim: &Claim, body: &[u8]) -> Result<OperationStatusDocument, ServiceError> {
-        let outcome = match self.try_register(claim, body).await {
-            Ok(record) => Ok(answer::operation_status(&record.value, &wire_etag(record.etag))),
-            Err(denial) => Err(denial),
+    pub async fn register(&self, claim: &Claim, body: &[u8]) -> Result<Reply, ServiceError> {
+        self.try_register(claim, body).await.map_err(|denial| self.turn_away(claim, "register", denial))
+    }
+
+    /// Makes the challenge for a TPM whose keys came in the claim: the first half of its proof, for transports that prove at connect.
+    pub async fn challenge(&self, claim: &Claim) -> Result<Vec<u8>, ServiceError> {
+        self.try_challenge(claim, &RegisterDocument::default()).await.map_err(|denial| self.turn_away(claim, "challenge", denial))
+    }
+
+    /// Whether the claim's evidence proves the device, for transports that prove at connect. Every later request is proved anew.
+    pub async fn check_proof(&self, claim: &Claim) -> Result<(), ServiceError> {
+        let proof = async {
+            let tenant = self.tenant(claim).await?;
+            prove(&tenant.registry, claim, None, self.now()).await
         };
-        outcome.map_err(|denial| self.turn_away(claim, "register", denial))
+        proof.await.map(|_| ()).map_err(|denial| self.turn_away(claim, "connect", denial))
     }
 
     /// Tells how an operation stands. The device proves itself anew; another device's operation is not found.
@@ -126,11 +138,30 @@ impl Engine {
         SymmetricKeys { primary: key(), secondary: key() }
     }
 
-    async fn try_register(&self, claim: &Claim, body: &[u8]) -> Result<Versioned<Registration>, Denial> {
+    async fn try_challenge(&self, claim: &Claim, document: &RegisterDocument) -> Result<Vec<u8>, Denial> {
+        let keys = tpm::shown(claim, document)?;
+        let keys =
+            keys.ok_or_else(|| Denial::open("tpm.keys", ServiceError::with(ErrorCode::InvalidBody, "The TPM's keys are missing.")))?;
+        let tenant = self.tenant(claim).await?;
+        let blob = tpm::challenge(&tenant.registry, claim, &keys, self.random(), self.now()).await?;
+        info!(tracking_id = %claim.tracking_id, id_scope = %claim.id_scope, registration_id = %claim.claimed_id,
+            transport = claim.transport.name(), "TPM challenged");
+        Ok(blob)
+    }
+
+    async fn try_register(&self, claim: &Claim, body: &[u8]) -> Result<Reply, Denial> {
         let document = read_body(claim, body)?;
+        if document.tpm.is_some() && claim.evidence.sas_token.is_none() {
+            return self.try_challenge(claim, &document).await.map(Reply::Challenge);
+        }
+        let record = self.begin_or_join(claim, &document).await?;
+        Ok(Reply::Status(Box::new(answer::operation_status(&record.value, &wire_etag(record.etag)))))
+    }
+
+    async fn begin_or_join(&self, claim: &Claim, document: &RegisterDocument) -> Result<Versioned<Registration>, Denial> {
         let tenant = self.tenant(claim).await?;
         for _ in 0..CONFLICTS_MAX {
-            match self.accept(&tenant, claim, &document).await {
+            match self.accept(&tenant, claim, document).await {
                 Ok(Accepted::Begun(record)) => return Ok(self.work_or_wait(tenant, record, claim).await),
                 Ok(Accepted::Settled(record)) => return Ok(record),
                 Err(denial) if denial.answer.code == ErrorCode::ConcurrentChange => {}
@@ -155,8 +186,12 @@ impl Engine {
         }
         let expect = known.as_ref().map_or(Expect::Absent, |known| Expect::Etag(known.etag));
         let old = known.map(|known| known.value);
-        let applicant =
-            Applicant { registration_id: proven.registration_id().clone(), enrollment: enrollment.reference(), proof: proven.summary() };
+        let applicant = Applicant {
+            registration_id: proven.registration_id().clone(),
+            enrollment: enrollment.reference(),
+            proof: proven.summary(),
+            tpm: None,
+        };
         let operation_id = OperationId::from_random(self.random());
         if enrollment.status == ProvisioningStatus::Disabled {
             let refused = transition::refuse_disabled(old, applicant, operation_id, now);
@@ -167,6 +202,7 @@ impl Engine {
             return Ok(Accepted::Settled(Versioned { value: refused, etag }));
         }
         let operation = draft(&tenant.service, &enrollment, &proven, old.as_ref(), claim, document, operation_id, || self.hub_keys(), now)?;
+        let applicant = Applicant { tpm: tpm::remember(&proven, primary_key(&operation)), ..applicant };
         let begun = transition::begin(old, applicant, operation, now);
         let etag = registry.save_registration(&begun, expect, Vec::new()).await?;
         Ok(Accepted::Begun(Versioned { value: begun, etag }))
@@ -253,6 +289,22 @@ impl Engine {
         warn!(tracking_id = %claim.tracking_id, id_scope = %claim.id_scope, registration_id = %claim.claimed_id,
             transport = claim.transport.name(), peer, code = answer.code.code(), check, detail, mend, "{what} refused");
         answer
+    }
+}
+
+/// The answer to a request to register.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// How the operation stands.
+    Status(Box<OperationStatusDocument>),
+    /// Prove it first: the activation blob for the device's TPM.
+    Challenge(Vec<u8>),
+}
+
+fn primary_key(operation: &Operation) -> Option<Secret> {
+    match &operation.device.credential {
+        DeviceCredential::SymmetricKeys { primary, .. } => Some(primary.clone()),
+        _ => None,
     }
 }
 

@@ -12,10 +12,11 @@ mod engine;
 mod plan;
 mod prove;
 mod takeover;
+mod tpm;
 mod transition;
 mod worker;
 
-pub use claim::{Claim, Evidence, Transport};
+pub use claim::{Claim, Evidence, TpmKeysShown, Transport};
 pub use denial::Denial;
-pub use engine::{Engine, Ports};
+pub use engine::{Engine, Ports, Reply};
 pub use takeover::Abandoned;

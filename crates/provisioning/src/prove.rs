@@ -11,7 +11,7 @@ use usher_domain::{
 };
 use usher_registry::Registry;
 
-use crate::{claim::Claim, denial::Denial};
+use crate::{claim::Claim, denial::Denial, tpm};
 
 /// A device that proved itself, and the enrollment that it did so under.
 pub struct Admitted {
@@ -24,7 +24,10 @@ pub struct Admitted {
 /// Proves the device behind `claim`. `known` is its registration from an earlier time, which tells the group to try first.
 pub async fn prove(registry: &Registry, claim: &Claim, known: Option<&Registration>, now: Timestamp) -> Result<Admitted, Denial> {
     if let Some(enrollment) = registry.individual(&claim.claimed_id).await? {
-        let proven = prove_individual(&enrollment.value, claim, now)?;
+        let proven = match &enrollment.value.attestation {
+            Attestation::Tpm(keys) => tpm::prove(registry, claim, keys, now).await?,
+            _ => prove_individual(&enrollment.value, claim, now)?,
+        };
         return Ok(Admitted { proven, enrollment: enrollment.value });
     }
     match &claim.evidence.sas_token {
@@ -51,7 +54,7 @@ fn prove_individual(enrollment: &Enrollment, claim: &Claim, now: Timestamp) -> R
                 X509Attestation::CaReferences(_) => Err(unresolved_reference()),
             }
         }
-        Attestation::Tpm(_) => Err(other_kind("a TPM challenge answered over HTTPS or AMQP", "tpm")),
+        Attestation::Tpm(_) => Err(other_kind("an answer to a TPM challenge", "tpm")),
     }
 }
 

@@ -4,7 +4,7 @@
 use usher_domain::{
     HubName, OperationId, RegistrationId, Timestamp,
     enrollment::EnrollmentRef,
-    registration::{Assignment, DataPlan, FORMER_HUBS_MAX, Operation, Plan, ProofSummary, Registration, State},
+    registration::{Assignment, DataPlan, FORMER_HUBS_MAX, Operation, Plan, ProofSummary, Registration, State, TpmRegistration},
 };
 
 /// How long a node may hold an operation before others presume it dead, in milliseconds. Longer than any bounded hub call.
@@ -18,26 +18,28 @@ pub struct Applicant {
     pub enrollment: EnrollmentRef,
     /// How it proved itself.
     pub proof: ProofSummary,
+    /// What to remember of its TPM, where it has one.
+    pub tpm: Option<TpmRegistration>,
 }
 
 /// Accepts a registration: the record now says what is to be done.
 pub fn begin(old: Option<Registration>, applicant: Applicant, operation: Operation, now: Timestamp) -> Registration {
-    let Applicant { registration_id, enrollment, proof } = applicant;
+    let Applicant { registration_id, enrollment, proof, tpm } = applicant;
     let (created_at, former_hubs, previous) = match old {
         Some(old) => (old.created_at, old.former_hubs, old.state.assignment().cloned()),
         None => (now, Vec::new(), None),
     };
     let state = State::Assigning { operation: Box::new(operation), previous };
-    Registration { registration_id, enrollment, proof, created_at, updated_at: now, former_hubs, state }
+    Registration { registration_id, enrollment, proof, created_at, updated_at: now, former_hubs, tpm, state }
 }
 
 /// Records that a proven device was refused, since its enrollment is disabled.
 pub fn refuse_disabled(old: Option<Registration>, applicant: Applicant, operation_id: OperationId, now: Timestamp) -> Registration {
     let previous = old.as_ref().and_then(|old| old.state.assignment().cloned());
     let state = State::Disabled { operation_id, previous };
-    let Applicant { registration_id, enrollment, proof } = applicant;
+    let Applicant { registration_id, enrollment, proof, tpm } = applicant;
     let (created_at, former_hubs) = old.map_or((now, Vec::new()), |old| (old.created_at, old.former_hubs));
-    Registration { registration_id, enrollment, proof, created_at, updated_at: now, former_hubs, state }
+    Registration { registration_id, enrollment, proof, created_at, updated_at: now, former_hubs, tpm, state }
 }
 
 /// The operation under way, where there is one.
@@ -109,6 +111,7 @@ mod tests {
             registration_id: RegistrationId::parse("d").unwrap(),
             enrollment: EnrollmentRef::Individual,
             proof: ProofSummary::SymmetricKey,
+            tpm: None,
         }
     }
 

@@ -47,10 +47,10 @@ async fn a_group_admits_by_derived_keys_and_registration_ids_ignore_case() {
     let keys = json!({ "primaryKey": base64::Engine::encode(&base64::engine::general_purpose::STANDARD, KEY) });
     let document = json!({ "enrollmentGroupId": "g", "attestation": { "type": "symmetricKey", "symmetricKey": keys } });
     world.enroll(Kind::Group, "g", document).await;
-    let told = world.engine.register(&world.claim("Dev-1", &group), b"{\"registrationId\":\"DEV-1\",\"payload\":null}").await.unwrap();
+    let told = world.register_as(&world.claim("Dev-1", &group), b"{\"registrationId\":\"DEV-1\",\"payload\":null}").await.unwrap();
     let state = told.registration_state.unwrap();
     assert_eq!(state.symmetric_key.unwrap().enrollment_group_id.as_deref(), Some("g"));
-    let wrong = world.engine.register(&world.claim("Dev-1", &KEY), b"").await.unwrap_err();
+    let wrong = world.register_as(&world.claim("Dev-1", &KEY), b"").await.unwrap_err();
     assert_eq!(wrong.code, ErrorCode::Unauthorized);
 }
 
@@ -58,9 +58,9 @@ async fn a_group_admits_by_derived_keys_and_registration_ids_ignore_case() {
 async fn every_unproven_device_hears_the_same() {
     let world = World::new(1).await;
     world.enroll_device("d1", json!({})).await;
-    let wrong_key = world.engine.register(&world.claim("d1", &[1; 32]), b"").await.unwrap_err();
-    let unknown = world.engine.register(&world.claim("nobody", &KEY), b"").await.unwrap_err();
-    let other_scope = world.engine.register(&world.claim_in("0neOTHER", "d1", &KEY), b"").await.unwrap_err();
+    let wrong_key = world.register_as(&world.claim("d1", &[1; 32]), b"").await.unwrap_err();
+    let unknown = world.register_as(&world.claim("nobody", &KEY), b"").await.unwrap_err();
+    let other_scope = world.register_as(&world.claim_in("0neOTHER", "d1", &KEY), b"").await.unwrap_err();
     assert_eq!(wrong_key, unknown);
     assert_eq!(wrong_key, other_scope);
     assert_eq!(wrong_key.code, ErrorCode::Unauthorized);
@@ -103,11 +103,11 @@ async fn malformed_bodies_are_refused_and_blank_ones_are_fine() {
     let world = World::new(1).await;
     world.enroll_device("d1", json!({})).await;
     for body in ["{", "[]", "\"x\"", "{\"registrationId\":\"other\"}"] {
-        let error = world.engine.register(&world.claim("d1", &KEY), body.as_bytes()).await.unwrap_err();
+        let error = world.register_as(&world.claim("d1", &KEY), body.as_bytes()).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::InvalidBody, "{body}");
     }
     for body in ["", " ", "null", "{}", "{\"payload\":{\"a\":[1]}}"] {
-        assert!(world.engine.register(&world.claim("d1", &KEY), body.as_bytes()).await.is_ok(), "{body}");
+        assert!(world.register_as(&world.claim("d1", &KEY), body.as_bytes()).await.is_ok(), "{body}");
     }
 }
 

@@ -6,6 +6,7 @@
 //! store: a reader sees all of it or nothing. There is no HTTP in here; refusals are the service's errors ready to be told.
 
 mod bulk;
+mod challenges;
 mod change;
 mod delete;
 mod directory;
@@ -24,6 +25,7 @@ mod telling;
 mod usage;
 
 pub use bulk::{BulkMode, BulkRequest};
+pub use challenges::{CHALLENGE_LIFETIME_MS, Challenge};
 pub use directory::{Directory, SERVICES_MAX, Tenant};
 pub use etag::{IfMatch, wire_etag};
 pub use incoming::{bulk_from_json, document_from_json};

@@ -29,3 +29,5 @@ pub const REGISTRATION_BY_GROUP: Space = Space(13);
 pub const PENDING: Space = Space(14);
 /// Counters: operations by month.
 pub const USAGE: Space = Space(15);
+/// Challenges sent to TPMs, by registration ID.
+pub const CHALLENGE: Space = Space(16);

@@ -18,7 +18,7 @@ use usher_mqtt::{
     packet::{Connect, ConnectCode, Publish, Qos},
     server::{Close, Event},
 };
-use usher_provisioning::{Claim, Engine, Evidence, Transport};
+use usher_provisioning::{Claim, Engine, Evidence, Reply, Transport};
 
 use super::{Ask, Link, RESPONSE_FILTER, UserName, response_topic};
 use crate::{https::Peer, outcome::Outcome, stopped};
@@ -198,14 +198,17 @@ impl Asker<'_> {
             id_scope: self.device.id_scope.clone(),
             claimed_id: self.device.claimed_id.clone(),
             api_version: self.device.api_version.clone(),
-            evidence: Evidence { certificates: self.peer.certificates.clone(), sas_token: self.device.sas_token.clone() },
+            evidence: Evidence { certificates: self.peer.certificates.clone(), sas_token: self.device.sas_token.clone(), tpm: None },
             tracking_id: tracking_id.clone(),
             transport: self.transport,
             peer: Some(self.peer.address.ip()),
         };
         let result = match ask {
             _ if body.len() > limits::MESSAGE_BYTES_MAX => Err(ServiceError::new(ErrorCode::BodyTooLarge)),
-            Ask::Register { .. } => self.engine.register(&claim, body).await,
+            Ask::Register { .. } => self.engine.register(&claim, body).await.and_then(|reply| match reply {
+                Reply::Status(document) => Ok(*document),
+                Reply::Challenge(_) => Err(ServiceError::with(ErrorCode::BadRequest, "TPM attestation needs HTTPS or AMQP.")),
+            }),
             Ask::Status { operation_id, .. } => {
                 let operation_id = percent_decode_str(operation_id).decode_utf8_lossy();
                 self.engine.operation_status(&claim, &operation_id).await

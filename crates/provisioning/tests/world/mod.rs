@@ -15,7 +15,7 @@ use usher_domain::{
     service::{AccessPolicy, HubConnection, LinkedHub, ProvisioningService, Right},
 };
 use usher_hub::fake::{FakeHub, FakeHubs};
-use usher_provisioning::{Claim, Engine, Evidence, Ports, Transport};
+use usher_provisioning::{Claim, Engine, Evidence, Ports, Reply, Transport};
 use usher_registry::{Directory, IfMatch, Kind, Tenant};
 use usher_seal::MasterKey;
 use usher_store::memory::MemoryStore;
@@ -81,7 +81,7 @@ impl World {
             id_scope: IdScope::parse(scope).unwrap(),
             claimed_id: RegistrationId::parse(id).unwrap(),
             api_version: "2019-03-31".into(),
-            evidence: Evidence { certificates: Vec::new(), sas_token: Some(token) },
+            evidence: Evidence { certificates: Vec::new(), sas_token: Some(token), tpm: None },
             tracking_id: self.engine.new_tracking_id(),
             transport: Transport::Mqtt,
             peer: None,
@@ -89,7 +89,14 @@ impl World {
     }
 
     pub async fn register(&self, id: &str) -> Result<OperationStatusDocument, ServiceError> {
-        self.engine.register(&self.claim(id, &KEY), b"").await
+        self.register_as(&self.claim(id, &KEY), b"").await
+    }
+
+    pub async fn register_as(&self, claim: &Claim, body: &[u8]) -> Result<OperationStatusDocument, ServiceError> {
+        match self.engine.register(claim, body).await? {
+            Reply::Status(document) => Ok(*document),
+            Reply::Challenge(_) => panic!("a challenge without a TPM"),
+        }
     }
 
     pub async fn poll(&self, id: &str, operation: &str) -> Result<OperationStatusDocument, ServiceError> {
