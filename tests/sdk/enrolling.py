@@ -20,8 +20,8 @@ def derived(group_key, registration_id):
 class Device:
     """A device: who it is, what it proves that with, and what its twin must say."""
 
-    def __init__(self, registration_id, desired, hub, key=None, identity=None):
-        self.id, self.desired, self.hub, self.key, self.identity = registration_id, desired, hub, key, identity
+    def __init__(self, registration_id, desired, hub, key=None, identity=None, tpm=False):
+        self.id, self.desired, self.hub, self.key, self.identity, self.tpm = registration_id, desired, hub, key, identity, tpm
 
     @property
     def key_text(self):
@@ -29,6 +29,8 @@ class Device:
 
     def node_job(self, server, transport):
         job = {"host": server.host, "idScope": server.id_scope, "registrationId": self.id, "transport": transport, "hub": server.hub}
+        if self.tpm:
+            return job | {"tpm": True}
         if self.key:
             return job | {"key": self.key_text}
         return job | {"cert": self.identity.chain_pem, "certKey": self.identity.key_pem}
@@ -92,4 +94,10 @@ class Enroller:
             return Device(name, {"group": "x509-root"}, self.hub, identity=self.factory.device(name))
         if attestation == "x509-intermediate":
             return Device(name, {"group": "x509-intermediate"}, self.hub, identity=self.other.device(name))
+        if attestation == "tpm":
+            keys = node(self.server, "tpm_keys.js", {})
+            if not keys["ok"]:
+                raise RuntimeError(f"the TPM: {keys}")
+            attestation = {"type": "tpm", "tpm": {"endorsementKey": keys["endorsementKey"]}}
+            return Device(keys["registrationId"], self.individual(keys["registrationId"], attestation), self.hub, tpm=True)
         raise ValueError(attestation)

@@ -19,6 +19,7 @@ import bad_input  # noqa: E402
 import cases  # noqa: E402
 from enrolling import Enroller  # noqa: E402
 from server import Server, node  # noqa: E402
+from tpm import Tpm  # noqa: E402
 
 
 def run_cell(server, enroller, client, attestation, transport):
@@ -51,7 +52,7 @@ def expect(holds, otherwise):
 
 
 def device_table(server):
-    enroller = Enroller(server)
+    enroller, tpm = Enroller(server), Tpm()
     rows = []
     for client, attestation, transport in cases.all_cells():
         reason = cases.reason_not_to_run(client, attestation, transport)
@@ -65,6 +66,7 @@ def device_table(server):
             rows.append(row | {"result": "FAILED", "why": f"{type(error).__name__}: {error}"})
             traceback.print_exc()
         print(f"  {rows[-1]['result']}: {client}, {row['attestation']}, {transport}", flush=True)
+    tpm.stop()
     return rows
 
 

@@ -5,24 +5,31 @@ const { Http } = require('azure-iot-provisioning-device-http');
 const { Mqtt, MqttWs } = require('azure-iot-provisioning-device-mqtt');
 const { SymmetricKeySecurityClient } = require('azure-iot-security-symmetric-key');
 const { X509Security } = require('azure-iot-security-x509');
+const { TpmAuthenticationProvider } = require('azure-iot-security-tpm');
 const { Client, Message } = require('azure-iot-device');
 const hubMqtt = require('azure-iot-device-mqtt');
 const { Registry, Client: ServiceClient } = require('azure-iothub');
 const { run, call, until } = require('./job');
+const { tpmClient } = require('./tpm');
 
 const PROVISIONING = { https: Http, mqtt: Mqtt, 'mqtt-ws': MqttWs };
 const HUB = { https: hubMqtt.Mqtt, mqtt: hubMqtt.Mqtt, 'mqtt-ws': hubMqtt.MqttWs };
 
 async function provision(job) {
-  const security = job.key ? new SymmetricKeySecurityClient(job.registrationId, job.key) : new X509Security(job.registrationId, { cert: job.cert, key: job.certKey });
+  const security = job.tpm ? job.tpmClient : job.key ? new SymmetricKeySecurityClient(job.registrationId, job.key) : new X509Security(job.registrationId, { cert: job.cert, key: job.certKey });
   const client = ProvisioningDeviceClient.create(job.host, job.idScope, new PROVISIONING[job.transport](), security);
   if (job.payload) client.setProvisioningPayload(job.payload);
   const started = process.hrtime.bigint();
   const result = await client.register();
-  return { ms: Number(process.hrtime.bigint() - started) / 1e6, result };
+  const ms = Number(process.hrtime.bigint() - started) / 1e6;
+  // With a TPM the SDK gives the whole answer, otherwise its registration state.
+  return { ms, result: result.registrationState || result };
 }
 
 function connect(job, place) {
+  if (job.tpm) {
+    return Client.fromAuthenticationProvider(TpmAuthenticationProvider.fromTpmSecurityClient(place.deviceId, place.assignedHub, job.tpmClient), HUB[job.transport]);
+  }
   const base = `HostName=${place.assignedHub};DeviceId=${place.deviceId}`;
   if (job.key) return Client.fromConnectionString(`${base};SharedAccessKey=${job.key}`, HUB[job.transport]);
   const client = Client.fromConnectionString(`${base};x509=true`, HUB[job.transport]);
@@ -70,6 +77,7 @@ async function sendToDevice(job, deviceId) {
 }
 
 run(async (job) => {
+  if (job.tpm) job.tpmClient = tpmClient();
   const { ms, result } = await provision(job);
   if (job.provisionOnly) return { ms, place: result };
   return Object.assign({ ms, place: result }, await live(job, result));
