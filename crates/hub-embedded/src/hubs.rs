@@ -58,6 +58,13 @@ impl EmbeddedHubs {
         self.hubs.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
+    /// Random bytes, for what belongs to no hub.
+    pub fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.entropy.fill(&mut bytes);
+        bytes
+    }
+
     /// The names of all hubs.
     pub fn names(&self) -> Vec<HubName> {
         self.hubs.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()

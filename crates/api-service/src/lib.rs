@@ -1,0 +1,77 @@
+//! The service API: what operators and their tools call to keep enrollments, groups and registrations
+//! (azure-rest-api-specs: DeviceProvisioningServices/service/routes.tsp).
+//!
+//! This room reads requests, asks for a token with the right for the operation, and words the answers; every rule about records is
+//! the registry's. One door leads in, [`ServiceApi::handle`], and past it nothing is reached without a token.
+
+mod authorize;
+mod denial;
+mod endpoints;
+mod reply;
+mod request;
+mod route;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use usher_domain::{
+    ErrorCode, ServiceError, Timestamp, TrackingId,
+    clock::{Clock, Entropy},
+};
+use usher_registry::Directory;
+
+pub use request::BODY_BYTES_MAX;
+pub use route::{Door, doors};
+
+use crate::{denial::Denial, reply::Reply};
+
+/// The service API of one node.
+pub struct ServiceApi {
+    directory: Arc<Directory>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+}
+
+/// Whether a path belongs to the service API. The device API's paths begin with an ID scope, the hub's with other words.
+pub fn claims(path: &str) -> bool {
+    route::is_ours(path)
+}
+
+impl ServiceApi {
+    /// The API over these services. Randomness names requests, in answers and in the log.
+    pub fn new(directory: Arc<Directory>, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        Self { directory, clock, entropy }
+    }
+
+    /// Answers a request. Its body is expected whole; it is refused if larger than [`BODY_BYTES_MAX`].
+    pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let tracking_id = self.new_tracking_id();
+        let now = self.clock.now();
+        match self.answer(&request, now).await {
+            Ok(reply) => reply.respond(&tracking_id),
+            Err(denial) => {
+                denial.log(&request, &tracking_id);
+                denial.respond(&tracking_id, now)
+            }
+        }
+    }
+
+    async fn answer(&self, request: &Request<Bytes>, now: Timestamp) -> Result<Reply, Denial> {
+        let route = route::find(request.method(), request.uri().path())?;
+        let tenant = authorize::authorize(&self.directory, request, route.door.right, now).await?;
+        request::check(request, route.door.endpoint)?;
+        endpoints::call(&tenant, &route, request, now).await
+    }
+
+    fn new_tracking_id(&self) -> TrackingId {
+        let mut bytes = [0; 16];
+        self.entropy.fill(&mut bytes);
+        TrackingId::from_random(bytes)
+    }
+}
+
+/// A refusal that tells the client as much as the log.
+fn refuse(code: ErrorCode, why: impl Into<String>) -> Denial {
+    Denial::from(ServiceError::with(code, why))
+}
