@@ -53,7 +53,8 @@ fn token(request: &Request<Bytes>) -> Result<SasToken, Denial> {
             "Use the service's connection string (azure-iot-cli-extension: --login, or --auth-type key).",
         ));
     }
-    SasToken::parse(text).map_err(|why| Denial::locked("token.malformed", why.to_string(), "Let an SDK make the token, or compare its form."))
+    SasToken::parse(text)
+        .map_err(|why| Denial::locked("token.malformed", why.to_string(), "Let an SDK make the token, or compare its form."))
 }
 
 fn check(service: &ProvisioningService, token: &SasToken, request: &Request<Bytes>, right: Right, now: Timestamp) -> Result<(), Denial> {
@@ -133,7 +134,9 @@ mod tests {
 
     #[test]
     fn hosts_are_read_out_of_whatever_tools_write() {
-        for resource in ["dps.example", "dps.example:8443", "https://dps.example/", "https://dps.example:8443/enrollments/d?x=1", "/dps.example"] {
+        for resource in
+            ["dps.example", "dps.example:8443", "https://dps.example/", "https://dps.example:8443/enrollments/d?x=1", "/dps.example"]
+        {
             assert_eq!(host_of(first_segment(resource)), "dps.example", "{resource}");
         }
         assert_eq!(host_of("[::1]"), "[::1]");

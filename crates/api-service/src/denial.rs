@@ -17,7 +17,7 @@ pub(crate) struct Denial {
     /// What was found.
     detail: String,
     /// What to do about it.
-    mend: String,
+    mend: &'static str,
     answer: ServiceError,
     /// Methods that the path does take.
     allow: Option<String>,
@@ -25,16 +25,16 @@ pub(crate) struct Denial {
 
 impl Denial {
     /// A token that does not open the door. The client is told nothing but that.
-    pub fn locked(check: &'static str, detail: impl Into<String>, mend: impl Into<String>) -> Self {
+    pub fn locked(check: &'static str, detail: impl Into<String>, mend: &'static str) -> Self {
         let answer = ServiceError::new(ErrorCode::Unauthorized);
-        Self { check, detail: detail.into(), mend: mend.into(), answer, allow: None }
+        Self { check, detail: detail.into(), mend, answer, allow: None }
     }
 
     /// A valid token without the right: its holder may know what is missing. 401 and not 403, which the Node SDK reads as "too many
     /// devices" (azure-iot-http-base: rest_api_client.js).
-    pub fn right(detail: String, mend: &str) -> Self {
+    pub fn right(detail: String, mend: &'static str) -> Self {
         let answer = ServiceError::with(ErrorCode::Unauthorized, detail.clone());
-        Self { check: "token.right", detail, mend: mend.into(), answer, allow: None }
+        Self { check: "token.right", detail, mend, answer, allow: None }
     }
 
     /// A method that the path does not take.
@@ -89,7 +89,7 @@ impl From<ServiceError> for Denial {
             404 => "Check the ID and the service's host name.",
             _ => "Correct the request as the detail says.",
         };
-        Self { check: answer.code.name(), detail: answer.message.clone(), mend: mend.into(), answer, allow: None }
+        Self { check: answer.code.name(), detail: answer.message.clone(), mend, answer, allow: None }
     }
 }
 

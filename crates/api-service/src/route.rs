@@ -42,8 +42,8 @@ const fn door(method: &'static str, path: &'static str, right: Right, endpoint: 
 /// `attestationmechanism` answers with keys, so a policy that may only read does not open it.
 const DOORS: &[Door] = {
     use Endpoint::{
-        AttestationMechanism, Bulk, DeleteEnrollment, DeleteRegistration, GetEnrollment, GetRegistration, PutEnrollment,
-        QueryEnrollments, QueryRegistrations,
+        AttestationMechanism, Bulk, DeleteEnrollment, DeleteRegistration, GetEnrollment, GetRegistration, PutEnrollment, QueryEnrollments,
+        QueryRegistrations,
     };
     use Kind::{Group, Individual};
     use Right::{EnrollmentRead, EnrollmentWrite, RegistrationStatusRead, RegistrationStatusWrite};

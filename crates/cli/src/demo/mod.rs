@@ -2,7 +2,7 @@
 
 mod fleet;
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::Path, time::Duration};
 
 use serde_json::{Value, json};
 use usher_device::{Failure, Ports, Profile, Provisioned, ServiceClient, provision, read_twin, trust_from_file};
@@ -26,13 +26,13 @@ pub async fn run(arguments: Demo) -> Result<(), String> {
     outcome
 }
 
-async fn run_in(folder: &PathBuf, arguments: &Demo) -> Result<(), String> {
+async fn run_in(folder: &Path, arguments: &Demo) -> Result<(), String> {
     let say = |text: &str| {
         if !arguments.json {
             println!("{text}");
         }
     };
-    let mut options = DevOptions::in_folder(folder.clone());
+    let mut options = DevOptions::in_folder(folder.to_owned());
     (options.https_port, options.mqtts_port) = (Some(0), Some(0));
     // Both names resolve everywhere, and hubs are told apart by name.
     for (name, region) in [("localhost", "north"), ("127.0.0.1", "south")] {
@@ -58,7 +58,7 @@ async fn run_in(folder: &PathBuf, arguments: &Demo) -> Result<(), String> {
     }
 }
 
-async fn provision_all(folder: &std::path::Path, manifest: &Manifest) -> Result<Vec<Outcome>, String> {
+async fn provision_all(folder: &Path, manifest: &Manifest) -> Result<Vec<Outcome>, String> {
     let trust = trust_from_file(&folder.join(&manifest.trust)).map_err(|why| why.to_string())?;
     let service = ServiceClient::new(&manifest.service.connection_string, trust.clone())?;
     let mut outcomes = Vec::new();
