@@ -29,6 +29,8 @@ pub enum Command {
 pub enum DeviceCommand {
     /// Provision one device and explain each step
     Provision(Box<Provision>),
+    /// Show a TPM's keys: what to enroll
+    Tpm(TpmKeys),
 }
 
 #[derive(Args)]
@@ -87,14 +89,14 @@ pub struct Demo {
     usher device provision --registration-id press-7 --cert chain.pem --cert-key key.pem --transport mqtt\n\n\
     Without --host and --id-scope the running `usher dev` of this folder is used (.usher/dev.json).")]
 pub struct Provision {
-    /// Who the device says it is
-    #[arg(long, value_name = "ID")]
-    pub registration_id: String,
+    /// Who the device says it is; a TPM's default ID is made of its endorsement key
+    #[arg(long, value_name = "ID", required_unless_present = "tpm")]
+    pub registration_id: Option<String>,
     /// The device's own symmetric key, base64
-    #[arg(long, value_name = "BASE64", conflicts_with_all = ["group_key", "cert"], required_unless_present_any = ["group_key", "cert"])]
+    #[arg(long, value_name = "BASE64", conflicts_with_all = ["group_key", "cert", "tpm"], required_unless_present_any = ["group_key", "cert", "tpm"])]
     pub key: Option<String>,
     /// The group's symmetric key, base64; the device's is derived from it
-    #[arg(long, value_name = "BASE64", conflicts_with = "cert")]
+    #[arg(long, value_name = "BASE64", conflicts_with_all = ["cert", "tpm"])]
     pub group_key: Option<String>,
     /// The device's certificate chain, PEM, leaf first
     #[arg(long, value_name = "FILE", requires = "cert_key")]
@@ -102,6 +104,12 @@ pub struct Provision {
     /// The leaf's private key, PEM
     #[arg(long, value_name = "FILE")]
     pub cert_key: Option<PathBuf>,
+    /// Prove by the machine's TPM 2.0 (needs tpm2-tools, and --transport https)
+    #[arg(long, conflicts_with = "cert")]
+    pub tpm: bool,
+    /// How to reach the TPM, as tpm2-tools write it, for example swtpm:host=127.0.0.1,port=2321
+    #[arg(long, requires = "tpm")]
+    pub tcti: Option<String>,
     /// How to reach the endpoint
     #[arg(long, default_value = "mqtt", value_parser = parse_transport)]
     pub transport: Transport,
@@ -132,6 +140,13 @@ pub struct Provision {
     /// Print one JSON object; the trace goes to standard error
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args)]
+pub struct TpmKeys {
+    /// How to reach the TPM, as tpm2-tools write it, for example swtpm:host=127.0.0.1,port=2321 [default: the machine's own]
+    #[arg(long)]
+    pub tcti: Option<String>,
 }
 
 fn parse_hub(text: &str) -> Result<(HubName, String), String> {

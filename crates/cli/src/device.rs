@@ -1,14 +1,14 @@
 //! `usher device provision`: be a device, and explain each step.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
 use usher_attestation::sas;
-use usher_device::{Credential, Failure, Ports, Profile, Provisioned, provision, read_twin, trust_from_file};
+use usher_device::{Credential, Failure, Ports, Profile, Provisioned, Tpm, provision, read_twin, trust_from_file};
 use usher_server::Manifest;
 
-use crate::command::Provision;
+use crate::command::{Provision, TpmKeys};
 
 pub async fn run(arguments: Box<Provision>) -> Result<(), String> {
     let profile = profile(&arguments).map_err(|why| why.to_string())?;
@@ -28,6 +28,20 @@ pub async fn run(arguments: Box<Provision>) -> Result<(), String> {
         None
     };
     report(&place, twin, json);
+    Ok(())
+}
+
+/// `usher device tpm`
+pub fn show_tpm(arguments: TpmKeys) -> Result<(), String> {
+    let show = || {
+        let tpm = Tpm::open(arguments.tcti)?;
+        let keys = tpm.keys();
+        Ok(
+            json!({ "registrationId": tpm.registration_id()?, "endorsementKey": keys.endorsement_key, "storageRootKey": keys.storage_root_key }),
+        )
+    };
+    let shown = show().map_err(|why: Failure| why.to_string())?;
+    println!("{shown:#}");
     Ok(())
 }
 
@@ -59,12 +73,18 @@ fn profile(arguments: &Provision) -> Result<Profile, Failure> {
         https: arguments.https_port.or(dev.as_ref().map(|dev| dev.device.https)).unwrap_or(443),
         mqtts: arguments.mqtts_port.or(dev.as_ref().map(|dev| dev.device.mqtts)).unwrap_or(8883),
     };
+    let credential = credential(arguments)?;
+    let registration_id = match (&arguments.registration_id, &credential) {
+        (Some(id), _) => id.clone(),
+        (None, Credential::Tpm(tpm)) => tpm.registration_id()?,
+        (None, _) => return Err(Failure::settings("no registration ID was given")),
+    };
     Ok(Profile {
         host: host.ok_or_else(|| missing("host"))?,
         ports,
         id_scope: id_scope.ok_or_else(|| missing("ID scope"))?,
-        registration_id: arguments.registration_id.clone(),
-        credential: credential(arguments)?,
+        registration_id,
+        credential,
         trust: trust_from_file(&trust.ok_or_else(|| missing("trusted root"))?)?,
     })
 }
@@ -73,8 +93,11 @@ fn credential(arguments: &Provision) -> Result<Credential, Failure> {
     if let (Some(cert), Some(key)) = (&arguments.cert, &arguments.cert_key) {
         return Credential::from_pem(&read(cert)?, &read(key)?);
     }
-    if let Some(group_key) = &arguments.group_key {
-        return Ok(Credential::SymmetricKey(sas::derive_device_key(&decode(group_key)?, &arguments.registration_id).to_vec()));
+    if arguments.tpm {
+        return Tpm::open(arguments.tcti.clone()).map(|tpm| Credential::Tpm(Arc::new(tpm)));
+    }
+    if let (Some(group_key), Some(id)) = (&arguments.group_key, &arguments.registration_id) {
+        return Ok(Credential::SymmetricKey(sas::derive_device_key(&decode(group_key)?, id).to_vec()));
     }
     let key = arguments.key.as_deref().ok_or_else(|| Failure::settings("no key and no certificate was given"))?;
     decode(key).map(Credential::SymmetricKey)

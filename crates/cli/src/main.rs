@@ -31,6 +31,7 @@ fn main() -> ExitCode {
             logging::start_quiet(false);
             runtime.block_on(device::run(arguments))
         }
+        Command::Device(DeviceCommand::Tpm(arguments)) => device::show_tpm(arguments),
     };
     // A connection that never ends must not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));

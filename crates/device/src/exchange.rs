@@ -5,11 +5,12 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use usher_attestation::sas;
 use usher_domain::document::{OperationStatusDocument, RegisterDocument, RegistrationStateDocument};
 
-use crate::{Credential, Failure, Profile, trace::Trace};
+use crate::{Credential, Failure, Profile, Tpm, trace::Trace};
 
 /// The API version this device speaks; the one that most SDKs send.
 pub const API_VERSION: &str = "2019-03-31";
@@ -43,7 +44,8 @@ pub trait Exchange {
 pub fn token(profile: &Profile) -> Option<String> {
     match &profile.credential {
         Credential::SymmetricKey(key) => Some(sas::sign(&profile.resource(), key, expiry(), Some("registration"))),
-        Credential::Certificate { .. } => None,
+        // A TPM has nothing to sign with before it was challenged.
+        Credential::Certificate { .. } | Credential::Tpm(_) => None,
     }
 }
 
@@ -66,9 +68,7 @@ pub async fn converse(
     payload: Option<serde_json::Value>,
     trace: &Trace<'_>,
 ) -> Result<RegistrationStateDocument, Failure> {
-    let body = RegisterDocument { registration_id: Some(profile.registration_id.clone()), payload, ..RegisterDocument::default() };
-    let body = serde_json::to_vec(&body).map_err(|why| Failure::settings(why.to_string()))?;
-    let mut answer = exchange.register(body).await?;
+    let mut answer = exchange.register(register_body(profile, payload)?).await?;
     let mut step = "register";
     for _ in 0..POLLS_MAX {
         trace.step(format!("{step} answered {}", answer.status));
@@ -86,6 +86,25 @@ pub async fn converse(
         }
     }
     Err(Failure::new("poll", "the assignment did not end in time", "Is the hub reachable from the service? See the server's log."))
+}
+
+/// The body of register; with a TPM it carries its public keys.
+pub fn register_body(profile: &Profile, payload: Option<serde_json::Value>) -> Result<Vec<u8>, Failure> {
+    let tpm = match &profile.credential {
+        Credential::Tpm(tpm) => Some(tpm.keys()),
+        _ => None,
+    };
+    let body = RegisterDocument { registration_id: Some(profile.registration_id.clone()), payload, tpm, ..RegisterDocument::default() };
+    serde_json::to_vec(&body).map_err(|why| Failure::settings(why.to_string()))
+}
+
+/// Takes over the key that an answer carries for a TPM.
+pub fn activate(tpm: &Tpm, blob: Option<&str>, trace: &Trace<'_>) -> Result<(), Failure> {
+    let blob = blob.and_then(|text| STANDARD.decode(text).ok());
+    let blob = blob.ok_or_else(|| Failure::new("TPM", "the answer carries no key for the TPM", "Is the device enrolled with its TPM?"))?;
+    tpm.activate(&blob)?;
+    trace.step("the TPM opened the blob and took over the key inside");
+    Ok(())
 }
 
 fn understood(step: &'static str, answer: &Answer) -> Result<OperationStatusDocument, Failure> {

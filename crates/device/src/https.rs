@@ -8,9 +8,9 @@ use hyper_util::rt::TokioIo;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
-    Failure, Profile,
+    Failure, Profile, Tpm,
     connect::connect,
-    exchange::{API_VERSION, Answer, Exchange},
+    exchange::{API_VERSION, Answer, Exchange, activate, expiry, register_body},
     trace::Trace,
 };
 
@@ -37,6 +37,20 @@ impl Https {
         let base = format!("/{}/registrations/{}", escaped(&profile.id_scope), escaped(&profile.registration_id));
         let host = format!("{}:{}", profile.host, profile.ports.https);
         Ok(Self { sender, host, base, token })
+    }
+
+    /// The first half of a TPM's proof: shows its keys, has the challenge opened, and signs with what was inside.
+    pub async fn prove_tpm(&mut self, profile: &Profile, tpm: &Tpm, trace: &Trace<'_>) -> Result<(), Failure> {
+        let answer = self.register(register_body(profile, None)?).await?;
+        let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        if answer.status != 401 || json["authenticationKey"].is_null() {
+            return Err(Failure::refused("TPM challenge", answer.status, &answer.body));
+        }
+        trace.step("challenged: 401 with an activation blob");
+        activate(tpm, json["authenticationKey"].as_str(), trace)?;
+        self.token = Some(tpm.token(&profile.resource(), expiry(), Some("registration"))?);
+        trace.step(format!("SAS token for {} signed inside the TPM", profile.resource()));
+        Ok(())
     }
 
     async fn call(&mut self, step: &'static str, method: Method, path: String, body: Vec<u8>) -> Result<Answer, Failure> {

@@ -17,6 +17,7 @@ pub async fn read_twin(profile: &Profile, place: &Provisioned, transport: Transp
     let password = match &profile.credential {
         Credential::SymmetricKey(key) => Some(Bytes::from(sas::sign(&resource, key, expiry(), None).into_bytes())),
         Credential::Certificate { .. } => None,
+        Credential::Tpm(tpm) => Some(Bytes::from(tpm.token(&resource, expiry(), None)?.into_bytes())),
     };
     let hello = Connect {
         client_id: place.device_id.clone(),

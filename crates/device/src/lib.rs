@@ -11,6 +11,7 @@ mod hub;
 mod mqtt;
 mod profile;
 mod service_client;
+mod tpm;
 mod trace;
 
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub use failure::Failure;
 pub use hub::read_twin;
 pub use profile::{Credential, Ports, Profile, trust_from_file, trust_from_pem};
 pub use service_client::ServiceClient;
+pub use tpm::Tpm;
 pub use trace::{Listener, Trace};
 
 /// How a device reaches the endpoint.
@@ -83,7 +85,13 @@ pub async fn provision(
     let state = match transport {
         Transport::Https => {
             let mut https = https::Https::open(profile, token, &trace).await?;
+            if let Credential::Tpm(tpm) = &profile.credential {
+                https.prove_tpm(profile, tpm, &trace).await?;
+            }
             exchange::converse(&mut https, profile, payload, &trace).await?
+        }
+        Transport::Mqtt | Transport::MqttWs if matches!(profile.credential, Credential::Tpm(_)) => {
+            return Err(Failure::settings("no service takes a TPM over MQTT; use --transport https"));
         }
         Transport::Mqtt => {
             let stream = connect::connect(profile, &profile.host, profile.ports.mqtts, &trace).await?;
@@ -102,6 +110,10 @@ pub async fn provision(
         }
     };
     let took = trace.elapsed();
+    if let Credential::Tpm(tpm) = &profile.credential {
+        // From now on the TPM holds the key for the hub.
+        exchange::activate(tpm, state.tpm.as_ref().and_then(|part| part.authentication_key.as_deref()), &trace)?;
+    }
     let (hub, device_id) = (state.assigned_hub.clone().unwrap_or_default(), state.device_id.clone().unwrap_or_default());
     Ok(Provisioned { hub, device_id, state, took })
 }

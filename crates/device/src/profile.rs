@@ -8,7 +8,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
 
-use crate::Failure;
+use crate::{Failure, Tpm};
 
 /// A device's factory settings.
 #[derive(Clone)]
@@ -48,6 +48,8 @@ pub enum Credential {
         /// The private key.
         key: Arc<PrivateKeyDer<'static>>,
     },
+    /// A TPM 2.0.
+    Tpm(Arc<Tpm>),
 }
 
 impl Credential {
@@ -56,6 +58,7 @@ impl Credential {
         match self {
             Self::SymmetricKey(_) => "symmetric key",
             Self::Certificate { .. } => "X.509",
+            Self::Tpm(_) => "TPM 2.0",
         }
     }
 
@@ -104,7 +107,7 @@ impl Profile {
             .map_err(|why| Failure::settings(why.to_string()))?
             .with_root_certificates(Arc::clone(&self.trust));
         let config = match &self.credential {
-            Credential::SymmetricKey(_) => builder.with_no_client_auth(),
+            Credential::SymmetricKey(_) | Credential::Tpm(_) => builder.with_no_client_auth(),
             Credential::Certificate { chain, key } => builder
                 .with_client_auth_cert(chain.clone(), key.clone_key())
                 .map_err(|why| Failure::settings(format!("the certificate and key do not fit together: {why}")))?,

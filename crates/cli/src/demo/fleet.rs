@@ -1,10 +1,12 @@
 //! The demo's devices and the enrollments that admit them: every attestation kind on every transport.
 
+use std::sync::Arc;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256};
 use serde_json::{Value, json};
 use usher_attestation::sas;
-use usher_device::{Credential, Transport};
+use usher_device::{Credential, Tpm, Transport};
 
 /// A device of the demo.
 pub struct Member {
@@ -53,6 +55,15 @@ pub fn fleet() -> Result<(Vec<Member>, Enrollments), String> {
         members.push(member(id, "X.509, group by root CA", credential, transport, "ca-group"));
     }
     Ok((members, enrollments))
+}
+
+/// A device with a TPM, and its enrollment. TPMs are enrolled one by one.
+pub fn tpm_member(tcti: &str) -> Result<(Member, (String, Value)), String> {
+    let tpm = Tpm::open(Some(tcti.to_owned())).map_err(|why| why.to_string())?;
+    let id = "tpm-https";
+    let attestation = json!({ "type": "tpm", "tpm": { "endorsementKey": tpm.keys().endorsement_key } });
+    let credential = Credential::Tpm(Arc::new(tpm));
+    Ok((member(id.into(), "TPM 2.0, individual", credential, Transport::Https, "individual"), individual(id, &attestation)))
 }
 
 fn member(registration_id: String, kind: &'static str, credential: Credential, transport: Transport, enrolled: &str) -> Member {

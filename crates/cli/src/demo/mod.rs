@@ -1,6 +1,7 @@
 //! `usher demo`: a server on free ports in a temporary folder, and real devices that are provisioned by it in every way it knows.
 
 mod fleet;
+mod software_tpm;
 
 use std::{path::Path, time::Duration};
 
@@ -10,7 +11,8 @@ use usher_domain::HubName;
 use usher_server::{DevOptions, Manifest, dev};
 
 use crate::{command::Demo, show};
-use fleet::{Member, fleet};
+use fleet::{Member, fleet, tpm_member};
+use software_tpm::SoftwareTpm;
 
 /// What became of one device.
 struct Outcome {
@@ -42,7 +44,11 @@ async fn run_in(folder: &Path, arguments: &Demo) -> Result<(), String> {
     let running = dev::start(options).await.map_err(|why| why.to_string())?;
     let device = &running.manifest.device;
     say(&format!("usher runs on {} (HTTPS {}, MQTT {}) with two embedded hubs.", device.host, device.https, device.mqtts));
-    let outcomes = provision_all(folder, &running.manifest).await;
+    let tpm = SoftwareTpm::start(&folder.join("tpm"))?;
+    if tpm.is_none() {
+        say("No TPM is shown: swtpm and tpm2-tools are not installed (apt-get install swtpm tpm2-tools).");
+    }
+    let outcomes = provision_all(folder, &running.manifest, tpm.as_ref()).await;
     running.stop().await;
     let outcomes = outcomes?;
     if arguments.json {
@@ -58,11 +64,16 @@ async fn run_in(folder: &Path, arguments: &Demo) -> Result<(), String> {
     }
 }
 
-async fn provision_all(folder: &Path, manifest: &Manifest) -> Result<Vec<Outcome>, String> {
+async fn provision_all(folder: &Path, manifest: &Manifest, tpm: Option<&SoftwareTpm>) -> Result<Vec<Outcome>, String> {
     let trust = trust_from_file(&folder.join(&manifest.trust)).map_err(|why| why.to_string())?;
     let service = ServiceClient::new(&manifest.service.connection_string, trust.clone())?;
     let mut outcomes = Vec::new();
-    let (members, enrollments) = fleet()?;
+    let (mut members, mut enrollments) = fleet()?;
+    if let Some(tpm) = tpm {
+        let (member, enrollment) = tpm_member(&tpm.tcti)?;
+        members.push(member);
+        enrollments.push(enrollment);
+    }
     for (path, document) in &enrollments {
         service.put(path, document).await?;
     }

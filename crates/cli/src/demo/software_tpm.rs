@@ -1,0 +1,66 @@
+//! A software TPM for the demo, where swtpm and tpm2-tools are installed.
+
+use std::{
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// Time for it to start.
+const START_MAX: Duration = Duration::from_secs(5);
+
+/// A running swtpm.
+pub struct SoftwareTpm {
+    process: Child,
+    /// How tpm2-tools reach it.
+    pub tcti: String,
+}
+
+impl Drop for SoftwareTpm {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl SoftwareTpm {
+    /// Starts one with its state in `folder`; `None` where the programs are not installed.
+    pub fn start(folder: &Path) -> Result<Option<Self>, String> {
+        if !is_installed("swtpm") || !is_installed("tpm2_createek") {
+            return Ok(None);
+        }
+        std::fs::create_dir_all(folder).map_err(|why| why.to_string())?;
+        let (command, control) = (free_port()?, free_port()?);
+        let process = Command::new("swtpm")
+            .args(["socket", "--tpm2", "--flags", "not-need-init,startup-clear"])
+            .arg("--tpmstate")
+            .arg(format!("dir={}", folder.display()))
+            .arg("--server")
+            .arg(format!("type=tcp,port={command},bindaddr=127.0.0.1,disconnect"))
+            .arg("--ctrl")
+            .arg(format!("type=tcp,port={control},bindaddr=127.0.0.1"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|why| format!("swtpm cannot be started: {why}"))?;
+        let tpm = Self { process, tcti: format!("swtpm:host=127.0.0.1,port={command}") };
+        let started = Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", command)).is_err() {
+            if started.elapsed() > START_MAX {
+                return Err("swtpm did not start".into());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(Some(tpm))
+    }
+}
+
+fn is_installed(program: &str) -> bool {
+    Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+}
+
+fn free_port() -> Result<u16, String> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(|why| why.to_string())?;
+    listener.local_addr().map(|address| address.port()).map_err(|why| why.to_string())
+}
