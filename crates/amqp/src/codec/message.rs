@@ -1,5 +1,7 @@
 //! Messages (section 3.2): sections in their order, each optional but the body.
 
+use std::fmt;
+
 use bytes::{Bytes, BytesMut};
 
 use super::{
@@ -80,7 +82,7 @@ pub struct Properties {
 }
 
 /// What a message carries (sections 3.2.6 to 3.2.8).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub enum Body {
     /// No body section. The standard wants one, but a client sends polls without (Java's DPS client).
     #[default]
@@ -91,6 +93,18 @@ pub enum Body {
     Value(Value),
     /// Lists of values.
     Sequence(Vec<Vec<Value>>),
+}
+
+impl fmt::Debug for Body {
+    /// Shape and size only: bodies carry tokens and keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("Empty"),
+            Self::Data(sections) => write!(f, "Data({} bytes)", sections.iter().map(Bytes::len).sum::<usize>()),
+            Self::Value(_) => f.write_str("Value(..)"),
+            Self::Sequence(lists) => write!(f, "Sequence({} lists)", lists.len()),
+        }
+    }
 }
 
 impl Message {

@@ -31,7 +31,8 @@ impl SoftwareTpm {
             return Ok(None);
         }
         std::fs::create_dir_all(folder).map_err(|why| why.to_string())?;
-        let (command, control) = (free_port()?, free_port()?);
+        // tpm2-tss expects the control channel on the next port.
+        let (command, control) = free_ports()?;
         let process = Command::new("swtpm")
             .args(["socket", "--tpm2", "--flags", "not-need-init,startup-clear"])
             .arg("--tpmstate")
@@ -60,7 +61,14 @@ fn is_installed(program: &str) -> bool {
     Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 
-fn free_port() -> Result<u16, String> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(|why| why.to_string())?;
-    listener.local_addr().map(|address| address.port()).map_err(|why| why.to_string())
+/// Two free ports in a row.
+fn free_ports() -> Result<(u16, u16), String> {
+    for _ in 0..100 {
+        let first = TcpListener::bind(("127.0.0.1", 0)).map_err(|why| why.to_string())?;
+        let port = first.local_addr().map_err(|why| why.to_string())?.port();
+        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
+            return Ok((port, port + 1));
+        }
+    }
+    Err("there are no two free ports in a row".into())
 }
