@@ -8,7 +8,7 @@ use crate::{Registry, Tenant, etag::IfMatch, fault::service_error, incoming::Inc
 
 /// Tries at a record, or at an index that enrollments share, while others change it too. A condition given by the client is judged
 /// anew each time.
-const CONFLICTS_MAX: usize = 5;
+pub(crate) const CONFLICTS_MAX: usize = 16;
 
 /// What must be true of the record that is written.
 #[derive(Clone, Copy, Debug)]

@@ -8,10 +8,7 @@ use usher_domain::{
 use usher_records::RecordError;
 use usher_store::{Expect, Op};
 
-use crate::{Registry, etag::IfMatch, fault::service_error, kind::Kind, outgoing};
-
-/// Tries while other groups change the index that is shared with this one.
-const CONFLICTS_MAX: usize = 5;
+use crate::{Registry, change::CONFLICTS_MAX, etag::IfMatch, fault::service_error, kind::Kind, outgoing};
 
 impl Registry {
     /// Deletes an enrollment; metered in the same commit.
