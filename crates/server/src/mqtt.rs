@@ -12,7 +12,7 @@ use usher_api_device::{
     mqtt::{self as device_mqtt, Link, UserName},
     stopped,
 };
-use usher_mqtt::server::{Event, Limits};
+use usher_mqtt::server::{Event, Limits, Session};
 use usher_provisioning::Transport;
 
 use crate::{doors::Doors, https::hub_peer};
@@ -22,7 +22,7 @@ pub async fn serve<IO>(doors: Arc<Doors>, io: IO, peer: Peer, transport: Transpo
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let mut link = Link::new(io, Limits::default());
+    let mut link = Link::new(io, Session::new(Limits::default(), 0));
     let first = tokio::select! {
         first = link.next_event() => first,
         () = stopped(&mut stop) => return link.finish().await,

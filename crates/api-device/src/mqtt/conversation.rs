@@ -67,7 +67,7 @@ pub async fn serve<IO: AsyncRead + AsyncWrite + Unpin>(
 ) {
     match read_connect(connect) {
         Ok(device) => {
-            link.session().accept();
+            link.machine().accept();
             let conversation =
                 Conversation { link, asker: Asker { engine, peer, transport, device }, subscribed: false, unheard: Vec::new() };
             conversation.run(stop).await;
@@ -77,7 +77,7 @@ pub async fn serve<IO: AsyncRead + AsyncWrite + Unpin>(
             warn!(%tracking_id, transport = transport.name(), peer = %peer.address, check = "mqtt.connect", detail = why,
                 mend = "Use an Azure IoT device SDK's user name: {idScope}/registrations/{registrationId}/api-version={version}.",
                 "connection refused");
-            link.session().refuse(code);
+            link.machine().refuse(code);
             link.finish().await;
         }
     }
@@ -134,7 +134,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Conversation<'_, IO> {
         if let Some((other, _)) = filters.iter().find(|(filter, _)| filter != RESPONSE_FILTER) {
             return Err(("mqtt.filter", format!("the device subscribed to {other:?}; only {RESPONSE_FILTER} is there")));
         }
-        self.link.session().grant(packet_id, filters.iter().map(|(_, qos)| Some(*qos)));
+        self.link.machine().grant(packet_id, filters.iter().map(|(_, qos)| Some(*qos)));
         self.subscribed = true;
         for (topic, body) in std::mem::take(&mut self.unheard) {
             self.send(topic, body)?;
@@ -147,7 +147,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Conversation<'_, IO> {
             return Err(("mqtt.topic", format!("the device published to {:?}, which is no topic of the device API", publish.topic)));
         };
         // The message is taken: what it asks for is idempotent, and .NET wants this before the answer.
-        self.link.session().acknowledge(&publish);
+        self.link.machine().acknowledge(&publish);
         let outcome = self.asker.outcome(&ask, &publish.payload).await;
         if self.asker.device.is_java {
             self.link.flush().await.map_err(|why| ("mqtt.write", why.to_string()))?;
@@ -166,7 +166,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Conversation<'_, IO> {
     }
 
     fn send(&mut self, topic: String, body: Bytes) -> Result<(), (&'static str, String)> {
-        let sent = self.link.session().publish(topic, body, Qos::AtLeastOnce);
+        let sent = self.link.machine().publish(topic, body, Qos::AtLeastOnce);
         sent.map(|_| ()).map_err(|_| ("mqtt.queue", "the device does not acknowledge its answers".into()))
     }
 
@@ -186,7 +186,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Conversation<'_, IO> {
         warn!(%tracking_id, id_scope = %device.id_scope, registration_id = %device.claimed_id,
             transport = transport.name(), peer = %peer.address, check, detail = why,
             mend = "Let the device follow the protocol: see docs/protocol/device-mqtt.md.", "connection closed");
-        self.link.session().close();
+        self.link.machine().close();
         self.link.finish().await;
     }
 }
