@@ -15,8 +15,6 @@ pub(super) struct Session {
     pub remote_channel: Option<u16>,
     /// The highest handle the peer takes.
     pub remote_handle_max: u32,
-    /// This side has ended it and waits for the peer's end.
-    pub ending: bool,
     next_incoming_id: u32,
     incoming_window: u32,
     next_outgoing_id: u32,
@@ -30,7 +28,6 @@ impl Session {
             channel,
             remote_channel: None,
             remote_handle_max: u32::MAX,
-            ending: false,
             next_incoming_id: 0,
             incoming_window: INCOMING_WINDOW,
             next_outgoing_id: 0,
@@ -93,7 +90,7 @@ impl Session {
     }
 
     pub fn may_send(&self) -> bool {
-        !self.ending && self.remote_incoming_window > 0
+        self.remote_incoming_window > 0
     }
 
     /// Counts a transfer that was sent.
