@@ -23,9 +23,9 @@ pub struct ServiceEvidence<'a> {
 /// Why a service request is refused: not believed, or believed and not permitted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ServiceRefusal {
-    /// 401.
+    /// The token proves nothing.
     Unauthorized(Refusal),
-    /// 403.
+    /// The token is good, its policy lacks the permission. 401 as well: 403 is IoT Hub's word for quotas.
     Forbidden(Refusal),
 }
 

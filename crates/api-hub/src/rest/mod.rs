@@ -110,7 +110,7 @@ async fn dispatch(call: &Call, route: &Route, verb: Verb) -> Answer {
         (Verb::PurgeMessages, Route::Commands(id)) => messages::purge(call, id).await,
         (Verb::SendEvent, Route::Events(id)) => messages::send_event(call, id).await,
         (Verb::ListConfigurations, _) => Ok(answer::json(&serde_json::json!([]))),
-        (Verb::ReadTelemetry, _) => Ok(own::telemetry(call)),
+        (Verb::ReadTelemetry, _) => own::telemetry(call),
         (Verb::ListAuthorities, _) => Ok(own::authorities(call)),
         (Verb::PutAuthority, Route::Authority(name)) => own::put_authority(call, name).await,
         (Verb::DeleteAuthority, Route::Authority(name)) => own::delete_authority(call, name).await,

@@ -15,12 +15,11 @@ const TELEMETRY_TOP_MAX: usize = 1_000;
 const TELEMETRY_TOP_DEFAULT: usize = 100;
 
 /// `GET /usher/telemetry?after=&top=&deviceId=`: messages after a sequence number, oldest first.
-pub fn telemetry(call: &Call) -> Response<Bytes> {
-    let number = |name| call.number(name).ok().flatten();
-    let top = number("top").and_then(|top| usize::try_from(top).ok()).unwrap_or(TELEMETRY_TOP_DEFAULT).min(TELEMETRY_TOP_MAX);
-    let device_id = call.parameter("deviceId");
-    let messages = call.hub.telemetry().after(number("after").unwrap_or(0), device_id.as_deref(), top);
-    answer::json(&Value::Array(messages.iter().map(|message| document(message)).collect()))
+pub fn telemetry(call: &Call) -> Answer {
+    let top = call.number("top")?.and_then(|top| usize::try_from(top).ok()).unwrap_or(TELEMETRY_TOP_DEFAULT).min(TELEMETRY_TOP_MAX);
+    let after = call.number("after")?.unwrap_or(0);
+    let messages = call.hub.telemetry().after(after, call.parameter("deviceId").as_deref(), top);
+    Ok(answer::json(&Value::Array(messages.iter().map(|message| document(message)).collect())))
 }
 
 /// `GET /usher/certificates`

@@ -78,11 +78,14 @@ impl Verb {
     pub const fn permission(self) -> Option<Permission> {
         Some(match self {
             Self::SendEvent => return None,
-            Self::ListDevices | Self::GetDevice | Self::ListModules | Self::DeviceStatistics | Self::ListConfigurations => {
-                Permission::RegistryRead
-            }
+            Self::ListDevices
+            | Self::GetDevice
+            | Self::ListModules
+            | Self::DeviceStatistics
+            | Self::ListConfigurations
+            | Self::ListAuthorities => Permission::RegistryRead,
             Self::BulkDevices | Self::PutDevice | Self::DeleteDevice => Permission::RegistryWrite,
-            Self::ListAuthorities | Self::PutAuthority | Self::DeleteAuthority => Permission::RegistryWrite,
+            Self::PutAuthority | Self::DeleteAuthority => Permission::RegistryWrite,
             Self::GetTwin | Self::PatchTwin | Self::PutTwin | Self::CallMethod | Self::Query => Permission::ServiceConnect,
             Self::ServiceStatistics | Self::SendByHeader | Self::SendToDevice | Self::PurgeMessages | Self::ReadTelemetry => {
                 Permission::ServiceConnect
