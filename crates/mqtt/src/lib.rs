@@ -9,4 +9,4 @@ pub mod packet;
 pub mod server;
 pub mod topic;
 
-pub use codec::{DecodeError, Decoder, encode};
+pub use codec::{DecodeError, Decoder, EncodeError, encode};

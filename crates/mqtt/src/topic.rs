@@ -1,4 +1,9 @@
-//! Topic filters (section 4.7).
+//! Topic names and filters (section 4.7).
+
+/// Whether `name` can be published to: not empty, without wildcards and U+0000, at most 65,535 bytes (section 4.7.3).
+pub fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= crate::codec::FIELD_BYTES_MAX && !name.contains(['+', '#', '\0'])
+}
 
 /// Whether `filter` is well formed: `#` only at the end, both wildcards alone in their level.
 pub fn is_filter(filter: &str) -> bool {

@@ -4,14 +4,14 @@
 
 use bytes::{Bytes, BytesMut};
 use usher_mqtt::{
-    Decoder, client, encode,
-    packet::{Connect, ConnectCode, Packet, Publish, Qos},
-    server::{Close, Event, Limits, QueueFull, Session},
+    DecodeError, Decoder, client, encode,
+    packet::{Connect, ConnectCode, Packet, Publish, Qos, Will},
+    server::{Close, Event, Limits, PublishError, Session},
 };
 
 fn bytes_of(packet: &Packet) -> BytesMut {
     let mut bytes = BytesMut::new();
-    encode(packet, &mut bytes);
+    encode(packet, &mut bytes).unwrap();
     bytes
 }
 
@@ -134,7 +134,7 @@ fn messages_wait_for_the_window_in_order_and_are_bounded() {
     let mut session = connected(limits, 0);
     let mut publish = |n: u8| session.publish(format!("t{n}"), Bytes::new(), Qos::AtLeastOnce);
     let ids: Vec<u16> = (0..5).map(|n| publish(n).unwrap()).collect();
-    assert_eq!(publish(5), Err(QueueFull));
+    assert_eq!(publish(5), Err(PublishError::QueueFull));
     assert_eq!(sent(&mut session).len(), 2, "the window is two");
     session.handle_bytes(&bytes_of(&Packet::Puback(ids[0])), 1);
     assert_eq!(session.poll_event(), Some(Event::Delivered { packet_id: ids[0] }));
@@ -163,6 +163,161 @@ fn a_client_that_does_not_read_is_given_up() {
     }
     assert_eq!(session.poll_event(), Some(Event::Closed(Close::SlowReader)));
     assert!(session.poll_transmit().unwrap().len() < 128);
+}
+
+#[test]
+fn a_client_without_a_name_must_ask_for_a_clean_session() {
+    let anonymous = |clean_session| Packet::Connect(Box::new(Connect { level: 4, clean_session, ..Connect::default() }));
+    let mut session = Session::new(Limits::default(), 0);
+    session.handle_bytes(&bytes_of(&anonymous(false)), 0);
+    assert_eq!(sent(&mut session), [Packet::Connack { session_present: false, code: ConnectCode::BadClientId }]);
+    assert_eq!(session.poll_event(), Some(Event::Closed(Close::Refused(ConnectCode::BadClientId))));
+    let mut session = Session::new(Limits::default(), 0);
+    session.handle_bytes(&bytes_of(&anonymous(true)), 0);
+    assert!(matches!(session.poll_event(), Some(Event::Connect(_))));
+}
+
+#[test]
+fn a_will_is_told_and_a_loss_is_told_apart_from_a_goodbye() {
+    let will = Will { topic: "w".into(), payload: Bytes::from_static(b"gone"), qos: Qos::AtMostOnce, retain: false };
+    let hello = Connect { level: 4, client_id: "d".into(), will: Some(will.clone()), ..Connect::default() };
+    let mut session = Session::new(Limits::default(), 0);
+    session.handle_bytes(&bytes_of(&Packet::Connect(Box::new(hello))), 0);
+    let Some(Event::Connect(connect)) = session.poll_event() else { panic!("a client") };
+    assert_eq!(connect.will, Some(will));
+    session.accept();
+    session.handle_lost();
+    assert_eq!(session.poll_event(), Some(Event::Closed(Close::Lost)));
+    assert!(!Close::Lost.is_clean() && !Close::KeepAlive.is_clean() && Close::Disconnected.is_clean());
+}
+
+#[test]
+fn nothing_is_written_before_connack_and_after_the_end() {
+    let mut session = Session::new(Limits::default(), 0);
+    let question = message(Qos::AtLeastOnce, 1);
+    let speak = |session: &mut Session| {
+        session.grant(1, [None]);
+        session.acknowledge(&question);
+        assert_eq!(session.publish("t".into(), Bytes::new(), Qos::AtMostOnce), Err(PublishError::NotConnected));
+        assert_eq!(session.poll_transmit(), None);
+    };
+    speak(&mut session);
+    session.accept();
+    speak(&mut session);
+    session.handle_bytes(&bytes_of(&hello(0)), 0);
+    speak(&mut session);
+    session.accept();
+    session.accept();
+    session.refuse(ConnectCode::Unavailable);
+    assert_eq!(sent(&mut session), [Packet::Connack { session_present: false, code: ConnectCode::Accepted }]);
+    session.close();
+    speak(&mut session);
+}
+
+#[test]
+fn a_message_is_acknowledged_once_and_an_answer_never_overtakes_it() {
+    let mut session = connected(Limits::default(), 0);
+    session.handle_bytes(&bytes_of(&Packet::Publish(message(Qos::AtLeastOnce, 9))), 1);
+    let Some(Event::Publish(question)) = session.poll_event() else { panic!("a message") };
+    assert_eq!(session.poll_transmit(), None, "an acknowledgement that the driver has not given");
+    session.answer(&question, "a".into(), Bytes::new(), Qos::AtLeastOnce).unwrap();
+    session.answer(&question, "b".into(), Bytes::new(), Qos::AtLeastOnce).unwrap();
+    session.acknowledge(&question);
+    let packets = sent(&mut session);
+    assert!(matches!(&packets[..], [Packet::Puback(9), Packet::Publish(a), Packet::Publish(b)] if a.topic == "a" && b.topic == "b"));
+}
+
+#[test]
+fn bytes_that_complete_no_packet_keep_nobody_alive() {
+    let mut session = connected(Limits::default(), 10);
+    for (byte, now_ms) in [0x30, 100, 0, 1, b't'].into_iter().zip([3_000, 6_000, 9_000, 12_000, 14_999]) {
+        session.handle_bytes(&[byte], now_ms);
+    }
+    session.handle_timeout(15_000);
+    assert_eq!(session.poll_event(), Some(Event::Closed(Close::KeepAlive)));
+}
+
+#[test]
+fn events_that_nobody_polls_hold_packets_back_without_loss() {
+    let mut session = connected(Limits { events: 3, ..Limits::default() }, 10);
+    let messages: Vec<_> = (0..10).map(|n| Publish { topic: format!("t{n}"), ..message(Qos::AtMostOnce, 0) }).collect();
+    let mut bytes = BytesMut::new();
+    messages.iter().for_each(|message| encode(&Packet::Publish(message.clone()), &mut bytes).unwrap());
+    encode(&Packet::Disconnect, &mut bytes).unwrap();
+    session.handle_bytes(&bytes, 0);
+    assert!(!session.wants_bytes());
+    assert_eq!(session.poll_timeout(), None, "the client may have spoken: its keep-alive rests");
+    let told: Vec<_> = std::iter::from_fn(|| session.poll_event()).collect();
+    let expected = messages.into_iter().map(Event::Publish).chain([Event::Closed(Close::Disconnected)]);
+    assert_eq!(told, expected.collect::<Vec<_>>());
+}
+
+#[test]
+fn messages_that_are_not_acknowledged_hold_packets_back() {
+    let mut session = connected(Limits { unacknowledged: 2, ..Limits::default() }, 0);
+    let mut bytes = BytesMut::new();
+    (1..=3).for_each(|id| encode(&Packet::Publish(message(Qos::AtLeastOnce, id)), &mut bytes).unwrap());
+    session.handle_bytes(&bytes, 0);
+    let [Some(Event::Publish(first)), Some(Event::Publish(_))] = [session.poll_event(), session.poll_event()] else { panic!("two") };
+    assert_eq!(session.poll_event(), None, "a third message while two are owed");
+    session.acknowledge(&first);
+    assert!(matches!(session.poll_event(), Some(Event::Publish(third)) if third.packet_id == 3));
+}
+
+#[test]
+fn a_peer_that_floods_before_the_verdict_is_given_up() {
+    let mut session = Session::new(Limits::default(), 0);
+    session.handle_bytes(&bytes_of(&hello(0)), 0);
+    assert!(matches!(session.poll_event(), Some(Event::Connect(_))));
+    (0..100).for_each(|_| session.handle_bytes(&[0; 8_192], 0));
+    session.accept();
+    assert_eq!(session.poll_event(), Some(Event::Closed(Close::Malformed(DecodeError::Backlog))));
+}
+
+#[test]
+fn before_connect_a_peer_can_have_little_kept_for_it() {
+    let mut session = Session::new(Limits::default(), 0);
+    // CONNECT of 128 KiB.
+    session.handle_bytes(&[0x10, 0x80, 0x80, 0x08], 0);
+    assert_eq!(session.poll_event(), Some(Event::Closed(Close::Malformed(DecodeError::TooLarge))));
+    let mut session = connected(Limits::default(), 0);
+    session.handle_bytes(&[0x30, 0x80, 0x80, 0x08], 0);
+    assert!(session.is_connected(), "a message of 128 KiB is fine");
+}
+
+#[test]
+fn what_waits_for_the_window_is_bounded_in_bytes() {
+    let mut session = connected(Limits { in_flight: 1, unsent_bytes: 10_000, ..Limits::default() }, 0);
+    let publish = |session: &mut Session| session.publish("t".into(), Bytes::from(vec![0; 3_000]), Qos::AtLeastOnce);
+    publish(&mut session).unwrap();
+    assert_eq!(sent(&mut session).len(), 1);
+    (0..3).for_each(|_| assert!(publish(&mut session).is_ok()));
+    assert_eq!(publish(&mut session), Err(PublishError::QueueFull));
+    session.handle_bytes(&bytes_of(&Packet::Puback(1)), 0);
+    assert_eq!(sent(&mut session).len(), 1);
+    assert!(publish(&mut session).is_ok(), "there is room again");
+}
+
+#[test]
+fn topics_that_cannot_be_published_to_are_refused_whole() {
+    let mut session = connected(Limits::default(), 0);
+    for topic in [String::new(), "a/#".into(), "a\0".into(), "x".repeat(65_536)] {
+        assert_eq!(session.publish(topic, Bytes::new(), Qos::AtMostOnce), Err(PublishError::Topic));
+    }
+    assert_eq!(session.poll_transmit(), None);
+}
+
+#[test]
+fn packet_ids_wrap_around_those_in_use_and_are_never_0() {
+    let mut session = connected(Limits { in_flight: 2, ..Limits::default() }, 0);
+    let publish = |session: &mut Session| session.publish("t".into(), Bytes::new(), Qos::AtLeastOnce).unwrap();
+    assert_eq!(publish(&mut session), 1);
+    for expected in (2..=u16::MAX).chain(2..10) {
+        assert_eq!(publish(&mut session), expected, "1 is never acknowledged");
+        session.handle_bytes(&bytes_of(&Packet::Puback(expected)), 0);
+        assert!(matches!(session.poll_event(), Some(Event::Delivered { .. })));
+        session.poll_transmit();
+    }
 }
 
 #[test]

@@ -2,14 +2,20 @@
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-use super::{DecodeError, FILTERS_MAX, PACKET_BYTES_MAX, kind, reader::Reader};
-use crate::packet::{Connect, ConnectCode, Packet, Publish, Qos, Will};
+use super::{DecodeError, FILTERS_MAX, HEADER_BYTES_MAX, PACKET_BYTES_MAX, kind, reader::Reader};
+use crate::{
+    packet::{Connect, ConnectCode, Packet, Publish, Qos, Will},
+    topic,
+};
 
 /// Takes bytes as they arrive and gives packets as they are complete.
+///
+/// Holds at most one packet of its limit and the bytes of one [`Self::feed`], as long as it is polled until empty before it is fed again.
 #[derive(Debug)]
 pub struct Decoder {
     unread: BytesMut,
     limit: usize,
+    failed: Option<DecodeError>,
 }
 
 impl Default for Decoder {
@@ -19,9 +25,9 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// A decoder that refuses packets of more than `limit` bytes as soon as their length is known.
+    /// A decoder that refuses packets whose remaining length is more than `limit` bytes, as soon as it is known.
     pub fn new(limit: usize) -> Self {
-        Self { unread: BytesMut::new(), limit }
+        Self { unread: BytesMut::new(), limit, failed: None }
     }
 
     /// Changes the limit, for the packets from now on.
@@ -29,46 +35,96 @@ impl Decoder {
         self.limit = limit;
     }
 
-    /// Takes bytes.
+    /// Takes bytes. Where a whole packet of the largest size waits to be polled already, this is the end: [`DecodeError::Backlog`].
     pub fn feed(&mut self, bytes: &[u8]) {
-        self.unread.extend_from_slice(bytes);
+        if self.failed.is_some() {
+            return;
+        }
+        if self.unread.len() >= self.limit.saturating_add(HEADER_BYTES_MAX) {
+            self.fail(DecodeError::Backlog);
+        } else {
+            self.unread.extend_from_slice(bytes);
+        }
     }
 
-    /// The next complete packet, or `None` until more bytes come.
+    /// The next complete packet, or `None` until more bytes come. An error is for good: it is given again on each call, since where
+    /// the next packet would begin is not known any more.
     pub fn poll(&mut self) -> Result<Option<Packet>, DecodeError> {
-        let Some((header, length)) = self.header()? else { return Ok(None) };
-        let Some(first) = self.unread.first().copied() else { return Ok(None) };
-        if self.unread.len() < header + length {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        self.next().inspect_err(|error| self.fail(*error))
+    }
+
+    fn fail(&mut self, error: DecodeError) {
+        self.failed = Some(error);
+        self.unread = BytesMut::new();
+    }
+
+    fn next(&mut self) -> Result<Option<Packet>, DecodeError> {
+        let Some(header) = header(&self.unread, self.limit)? else { return Ok(None) };
+        if self.unread.len().saturating_sub(header.bytes) < header.remaining {
             return Ok(None);
         }
-        self.unread.advance(header);
-        let body = self.unread.split_to(length).freeze();
-        packet(first >> 4, first & 0x0F, body).map(Some)
+        self.unread.advance(header.bytes);
+        let body = self.unread.split_to(header.remaining).freeze();
+        packet(header.kind, header.flags, body).map(Some)
     }
+}
 
-    /// The lengths of the fixed header and of the rest, once both are known (section 2.2.3).
-    fn header(&self) -> Result<Option<(usize, usize)>, DecodeError> {
-        let mut length = 0_usize;
-        for at in 0..4 {
-            let Some(byte) = self.unread.get(at + 1) else { return Ok(None) };
-            length |= usize::from(byte & 0x7F) << (7 * at);
-            if byte & 0x80 == 0 {
-                return if length > self.limit { Err(DecodeError::TooLarge) } else { Ok(Some((at + 2, length))) };
-            }
+/// A fixed header (section 2.2).
+struct Header {
+    kind: u8,
+    flags: u8,
+    /// Its own length.
+    bytes: usize,
+    /// The length of what follows.
+    remaining: usize,
+}
+
+/// Reads and judges a fixed header, once it is complete; whatever can be refused by it is refused before a byte more is kept.
+fn header(unread: &[u8], limit: usize) -> Result<Option<Header>, DecodeError> {
+    let Some((&first, digits)) = unread.split_first() else { return Ok(None) };
+    let (kind, flags) = (first >> 4, first & 0x0F);
+    check_flags(kind, flags)?;
+    let mut remaining = 0_usize;
+    for (at, digit) in digits.iter().take(HEADER_BYTES_MAX - 1).enumerate() {
+        remaining |= usize::from(digit & 0x7F) << (7 * at);
+        if digit & 0x80 == 0 {
+            check_length(kind, remaining, limit)?;
+            return Ok(Some(Header { kind, flags, bytes: at + 2, remaining }));
         }
-        Err(DecodeError::RemainingLength)
+    }
+    if digits.len() < HEADER_BYTES_MAX - 1 { Ok(None) } else { Err(DecodeError::RemainingLength) }
+}
+
+/// The type and its flags (sections 2.2.1 and 2.2.2).
+fn check_flags(kind: u8, flags: u8) -> Result<(), DecodeError> {
+    let expected = match kind {
+        kind::PUBLISH => flags,
+        kind::PUBREL | kind::SUBSCRIBE | kind::UNSUBSCRIBE => 0b0010,
+        kind::CONNECT..=kind::DISCONNECT => 0,
+        _ => return Err(DecodeError::PacketType),
+    };
+    if flags == expected { Ok(()) } else { Err(DecodeError::ReservedFlags) }
+}
+
+/// The limit, and the one length that packets without a payload can have.
+fn check_length(kind: u8, remaining: usize, limit: usize) -> Result<(), DecodeError> {
+    let fixed = match kind {
+        kind::CONNACK | kind::PUBACK..=kind::PUBCOMP | kind::UNSUBACK => Some(2),
+        kind::PINGREQ..=kind::DISCONNECT => Some(0),
+        _ => None,
+    };
+    match fixed {
+        Some(fixed) if remaining < fixed => Err(DecodeError::Truncated),
+        Some(fixed) if remaining > fixed => Err(DecodeError::TrailingBytes),
+        _ if remaining > limit => Err(DecodeError::TooLarge),
+        _ => Ok(()),
     }
 }
 
 fn packet(kind: u8, flags: u8, body: Bytes) -> Result<Packet, DecodeError> {
-    let expected = match kind {
-        kind::PUBLISH => flags,
-        kind::PUBREL | kind::SUBSCRIBE | kind::UNSUBSCRIBE => 0b0010,
-        _ => 0,
-    };
-    if flags != expected {
-        return Err(DecodeError::ReservedFlags);
-    }
     let mut reader = Reader(body);
     let packet = match kind {
         kind::CONNECT => Packet::Connect(Box::new(connect(&mut reader)?)),
@@ -102,6 +158,9 @@ fn connect(reader: &mut Reader) -> Result<Connect, DecodeError> {
     let flags = reader.byte()?;
     let has = |bit: u8| flags & (1 << bit) != 0;
     let keep_alive_s = reader.short()?;
+    if level == 4 && name != "MQTT" {
+        return Err(DecodeError::ProtocolName);
+    }
     if level != 4 {
         // What follows belongs to another version of the protocol.
         reader.0.clear();
@@ -138,11 +197,18 @@ fn connack(reader: &mut Reader) -> Result<Packet, DecodeError> {
         return Err(DecodeError::ReservedFlags);
     }
     let code = ConnectCode::from_byte(reader.byte()?).ok_or(DecodeError::Code)?;
+    // A refusal keeps no session (section 3.2.2.2).
+    if flags == 1 && code != ConnectCode::Accepted {
+        return Err(DecodeError::ReservedFlags);
+    }
     Ok(Packet::Connack { session_present: flags == 1, code })
 }
 
 fn publish(flags: u8, mut reader: Reader) -> Result<Packet, DecodeError> {
     let qos = Qos::from_bits((flags >> 1) & 0b11).ok_or(DecodeError::Qos)?;
+    if qos == Qos::AtMostOnce && flags & 0b1000 != 0 {
+        return Err(DecodeError::Dup);
+    }
     let topic = topic_name(&mut reader)?;
     let packet_id = if qos == Qos::AtMostOnce { 0 } else { reader.packet_id()? };
     Ok(Packet::Publish(Publish { dup: flags & 0b1000 != 0, qos, retain: flags & 1 != 0, topic, packet_id, payload: reader.0 }))
@@ -150,12 +216,12 @@ fn publish(flags: u8, mut reader: Reader) -> Result<Packet, DecodeError> {
 
 fn topic_name(reader: &mut Reader) -> Result<String, DecodeError> {
     let topic = reader.text()?;
-    if topic.is_empty() || topic.contains(['+', '#']) { Err(DecodeError::Topic) } else { Ok(topic) }
+    if topic::is_name(&topic) { Ok(topic) } else { Err(DecodeError::Topic) }
 }
 
 fn filter(reader: &mut Reader) -> Result<String, DecodeError> {
     let filter = reader.text()?;
-    if filter.is_empty() { Err(DecodeError::Topic) } else { Ok(filter) }
+    if topic::is_filter(&filter) { Ok(filter) } else { Err(DecodeError::Topic) }
 }
 
 /// Repeats `read` until the packet ends; at least once, at most [`FILTERS_MAX`] times.

@@ -2,20 +2,14 @@
 
 use bytes::{BufMut as _, BytesMut};
 
-use super::kind;
+use super::{EncodeError, FIELD_BYTES_MAX, REMAINING_LENGTH_MAX, kind};
 use crate::packet::{Connect, Packet, Publish, Qos, Will};
 
-/// Longest text or binary field, in bytes (section 1.5.3). Longer ones are cut: callers bound what they send.
-const FIELD_MAX: usize = u16::MAX as usize;
-
-/// Appends a packet to `out`.
-pub fn encode(packet: &Packet, out: &mut BytesMut) {
+/// Appends a packet to `out`, or nothing where it has a field or a length that the protocol cannot express.
+pub fn encode(packet: &Packet, out: &mut BytesMut) -> Result<(), EncodeError> {
     let mut body = BytesMut::new();
     let first = match packet {
-        Packet::Connect(connect) => {
-            connect_body(connect, &mut body);
-            kind::CONNECT << 4
-        }
+        Packet::Connect(connect) => connect_body(connect, &mut body)?,
         Packet::Connack { session_present, code } => {
             body.put_slice(&[u8::from(*session_present), code.byte()]);
             kind::CONNACK << 4
@@ -28,7 +22,7 @@ pub fn encode(packet: &Packet, out: &mut BytesMut) {
         Packet::Subscribe { packet_id, filters } => {
             body.put_u16(*packet_id);
             for (filter, qos) in filters {
-                field(filter.as_bytes(), &mut body);
+                field(filter.as_bytes(), &mut body)?;
                 body.put_u8(qos.bits());
             }
             kind::SUBSCRIBE << 4 | 0b0010
@@ -40,7 +34,7 @@ pub fn encode(packet: &Packet, out: &mut BytesMut) {
         }
         Packet::Unsubscribe { packet_id, filters } => {
             body.put_u16(*packet_id);
-            filters.iter().for_each(|filter| field(filter.as_bytes(), &mut body));
+            filters.iter().try_for_each(|filter| field(filter.as_bytes(), &mut body))?;
             kind::UNSUBSCRIBE << 4 | 0b0010
         }
         Packet::Unsuback(id) => id_body(kind::UNSUBACK, *id, &mut body),
@@ -48,25 +42,35 @@ pub fn encode(packet: &Packet, out: &mut BytesMut) {
         Packet::Pingresp => kind::PINGRESP << 4,
         Packet::Disconnect => kind::DISCONNECT << 4,
     };
-    header(first, body.len(), out);
+    header(first, body.len(), out)?;
     out.extend_from_slice(&body);
+    Ok(())
 }
 
 /// A message goes straight to `out`: its payload is copied once.
-fn encode_publish(publish: &Publish, out: &mut BytesMut) {
+fn encode_publish(publish: &Publish, out: &mut BytesMut) -> Result<(), EncodeError> {
     let flags = u8::from(publish.dup) << 3 | publish.qos.bits() << 1 | u8::from(publish.retain);
     let topic = publish.topic.as_bytes();
-    let id_length = if publish.qos == Qos::AtMostOnce { 0 } else { 2 };
-    header(kind::PUBLISH << 4 | flags, 2 + topic.len().min(FIELD_MAX) + id_length + publish.payload.len(), out);
-    field(topic, out);
-    if id_length > 0 {
+    if topic.len() > FIELD_BYTES_MAX {
+        return Err(EncodeError::FieldTooLong);
+    }
+    header(kind::PUBLISH << 4 | flags, publish_length(topic.len(), publish.qos, publish.payload.len()), out)?;
+    field(topic, out)?;
+    if publish.qos != Qos::AtMostOnce {
         out.put_u16(publish.packet_id);
     }
     out.extend_from_slice(&publish.payload);
+    Ok(())
 }
 
-fn connect_body(connect: &Connect, body: &mut BytesMut) {
-    field(b"MQTT", body);
+/// The remaining length of a PUBLISH, in bytes (section 3.3).
+pub(crate) fn publish_length(topic: usize, qos: Qos, payload: usize) -> usize {
+    let fields = if qos == Qos::AtMostOnce { 2_usize } else { 4 };
+    fields.saturating_add(topic).saturating_add(payload)
+}
+
+fn connect_body(connect: &Connect, body: &mut BytesMut) -> Result<u8, EncodeError> {
+    field(b"MQTT", body)?;
     body.put_u8(connect.level);
     let mut flags = u8::from(connect.clean_session) << 1;
     flags |= u8::from(connect.user_name.is_some()) << 7 | u8::from(connect.password.is_some()) << 6;
@@ -75,17 +79,18 @@ fn connect_body(connect: &Connect, body: &mut BytesMut) {
     }
     body.put_u8(flags);
     body.put_u16(connect.keep_alive_s);
-    field(connect.client_id.as_bytes(), body);
+    field(connect.client_id.as_bytes(), body)?;
     if let Some(will) = &connect.will {
-        field(will.topic.as_bytes(), body);
-        field(&will.payload, body);
+        field(will.topic.as_bytes(), body)?;
+        field(&will.payload, body)?;
     }
     if let Some(name) = &connect.user_name {
-        field(name.as_bytes(), body);
+        field(name.as_bytes(), body)?;
     }
     if let Some(password) = &connect.password {
-        field(password, body);
+        field(password, body)?;
     }
+    Ok(kind::CONNECT << 4)
 }
 
 fn id_body(kind: u8, id: u16, body: &mut BytesMut) -> u8 {
@@ -93,20 +98,24 @@ fn id_body(kind: u8, id: u16, body: &mut BytesMut) -> u8 {
     kind << 4
 }
 
-fn field(bytes: &[u8], out: &mut BytesMut) {
-    let cut = bytes.get(..FIELD_MAX).unwrap_or(bytes);
-    out.put_u16(u16::try_from(cut.len()).unwrap_or(u16::MAX));
-    out.extend_from_slice(cut);
+fn field(bytes: &[u8], out: &mut BytesMut) -> Result<(), EncodeError> {
+    out.put_u16(u16::try_from(bytes.len()).map_err(|_| EncodeError::FieldTooLong)?);
+    out.extend_from_slice(bytes);
+    Ok(())
 }
 
 /// The fixed header (section 2.2.3).
-fn header(first: u8, mut length: usize, out: &mut BytesMut) {
+fn header(first: u8, mut length: usize, out: &mut BytesMut) -> Result<(), EncodeError> {
+    if length > REMAINING_LENGTH_MAX {
+        return Err(EncodeError::PacketTooLong);
+    }
     out.put_u8(first);
     loop {
         let digit = (length & 0x7F) as u8;
         length >>= 7;
         if length == 0 {
-            return out.put_u8(digit);
+            out.put_u8(digit);
+            return Ok(());
         }
         out.put_u8(digit | 0x80);
     }

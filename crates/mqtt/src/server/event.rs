@@ -90,14 +90,25 @@ impl fmt::Display for Close {
     }
 }
 
-/// A message cannot be queued: the client acknowledges too slowly, or is not connected.
+/// Why a message was not taken for sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueueFull;
+pub enum PublishError {
+    /// The client is not accepted yet, or gone.
+    NotConnected,
+    /// The client acknowledges or reads too slowly; it may be tried again after [`Event::Delivered`] or a write.
+    QueueFull,
+    /// The topic is empty, too long or holds wildcards (section 4.7.3). Trying again does not help.
+    Topic,
+}
 
-impl fmt::Display for QueueFull {
+impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the client's queue is full")
+        f.write_str(match self {
+            Self::NotConnected => "the client is not connected",
+            Self::QueueFull => "the client's queue is full",
+            Self::Topic => "the topic is not one to publish to (MQTT 4.7.3)",
+        })
     }
 }
 
-impl std::error::Error for QueueFull {}
+impl std::error::Error for PublishError {}

@@ -4,10 +4,11 @@ use std::collections::{BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Limits, QueueFull};
+use super::{Limits, PublishError};
 use crate::{
-    codec::encode,
+    codec::{EncodeError, HEADER_BYTES_MAX, encode, publish_length},
     packet::{Packet, Publish, Qos},
+    topic,
 };
 
 #[derive(Debug)]
@@ -16,16 +17,17 @@ pub struct Outbox {
     bytes: BytesMut,
     in_flight: BTreeSet<u16>,
     waiting: VecDeque<Publish>,
+    waiting_bytes: usize,
     last_id: u16,
 }
 
 impl Outbox {
     pub fn new(limits: Limits) -> Self {
-        Self { limits, bytes: BytesMut::new(), in_flight: BTreeSet::new(), waiting: VecDeque::new(), last_id: 0 }
+        Self { limits, bytes: BytesMut::new(), in_flight: BTreeSet::new(), waiting: VecDeque::new(), waiting_bytes: 0, last_id: 0 }
     }
 
-    pub fn send(&mut self, packet: &Packet) {
-        encode(packet, &mut self.bytes);
+    pub fn send(&mut self, packet: &Packet) -> Result<(), EncodeError> {
+        encode(packet, &mut self.bytes)
     }
 
     pub fn overflowed(&self) -> bool {
@@ -36,21 +38,37 @@ impl Outbox {
         if self.bytes.is_empty() { None } else { Some(self.bytes.split().freeze()) }
     }
 
-    pub fn publish(&mut self, topic: String, payload: Bytes, qos: Qos) -> Result<u16, QueueFull> {
-        let size = topic.len() + payload.len();
-        if self.bytes.len().saturating_add(size) > self.limits.unsent_bytes {
-            return Err(QueueFull);
+    /// Forgets messages that wait; what is written stays.
+    pub fn abandon(&mut self) {
+        self.waiting = VecDeque::new();
+        self.waiting_bytes = 0;
+    }
+
+    pub fn publish(&mut self, topic: String, payload: Bytes, qos: Qos) -> Result<u16, PublishError> {
+        if !topic::is_name(&topic) {
+            return Err(PublishError::Topic);
+        }
+        let size = size(&topic, &payload, qos);
+        let held = self.bytes.len().saturating_add(self.waiting_bytes);
+        if held.saturating_add(size) > self.limits.unsent_bytes {
+            return Err(PublishError::QueueFull);
         }
         if qos == Qos::AtMostOnce {
-            self.send(&Packet::Publish(Publish { dup: false, qos, retain: false, topic, packet_id: 0, payload }));
-            return Ok(0);
+            return self.write(Publish { dup: false, qos, retain: false, topic, packet_id: 0, payload }).map(|()| 0);
         }
-        if self.waiting.len() >= self.limits.queued {
-            return Err(QueueFull);
+        let window_is_full = self.in_flight.len() >= self.limits.in_flight;
+        if window_is_full && self.waiting.len() >= self.limits.queued {
+            return Err(PublishError::QueueFull);
         }
         let packet_id = self.next_id();
-        self.waiting.push_back(Publish { dup: false, qos, retain: false, topic, packet_id, payload });
-        self.fill_window();
+        let publish = Publish { dup: false, qos, retain: false, topic, packet_id, payload };
+        if window_is_full {
+            self.waiting_bytes = self.waiting_bytes.saturating_add(size);
+            self.waiting.push_back(publish);
+        } else {
+            self.in_flight.insert(packet_id);
+            self.write(publish)?;
+        }
         Ok(packet_id)
     }
 
@@ -64,12 +82,19 @@ impl Outbox {
     fn fill_window(&mut self) {
         while self.in_flight.len() < self.limits.in_flight {
             let Some(publish) = self.waiting.pop_front() else { return };
+            self.waiting_bytes = self.waiting_bytes.saturating_sub(size(&publish.topic, &publish.payload, publish.qos));
             self.in_flight.insert(publish.packet_id);
-            self.send(&Packet::Publish(publish));
+            // Its size was checked when it was taken.
+            let _ = self.write(publish);
         }
     }
 
-    /// The next ID that is not in use. There are far more IDs than `in_flight` and `queued` allow in use.
+    /// A message that the protocol cannot express is too large for any queue.
+    fn write(&mut self, publish: Publish) -> Result<(), PublishError> {
+        self.send(&Packet::Publish(publish)).map_err(|_| PublishError::QueueFull)
+    }
+
+    /// The next ID that is not in use: there is one, since `in_flight` and `queued` together are fewer than all IDs.
     fn next_id(&mut self) -> u16 {
         loop {
             self.last_id = self.last_id.checked_add(1).unwrap_or(1);
@@ -79,4 +104,9 @@ impl Outbox {
             }
         }
     }
+}
+
+/// The bytes of a message on the wire, at most.
+fn size(topic: &str, payload: &Bytes, qos: Qos) -> usize {
+    publish_length(topic.len(), qos, payload.len()).saturating_add(HEADER_BYTES_MAX)
 }
