@@ -4,5 +4,10 @@
 //! Section numbers in this crate are those of the OASIS standard "AMQP 1.0", part by part. Why not a published engine:
 //! docs/decisions/0001-amqp-engine.md.
 
+pub mod client;
 pub mod codec;
+mod connection;
+pub mod event;
+pub mod limits;
 pub mod sasl;
+pub mod server;

@@ -62,6 +62,13 @@ pub struct FrameReader {
     buffer: BytesMut,
 }
 
+impl std::fmt::Debug for FrameReader {
+    /// Without the bytes: they may hold a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "FrameReader({} bytes)", self.buffer.len())
+    }
+}
+
 impl FrameReader {
     /// Adds bytes that arrived.
     pub fn feed(&mut self, bytes: &[u8]) {

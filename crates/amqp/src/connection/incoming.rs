@@ -132,13 +132,7 @@ impl Connection {
             LinkEnd::Outgoing(outgoing) => (outgoing.delivery_count, outgoing.credit, u32::try_from(outgoing.queue.len()).ok()),
         };
         let Some(session) = self.session_mut(channel) else { return };
-        let flow = Flow {
-            handle,
-            delivery_count: Some(delivery_count),
-            link_credit: Some(link_credit),
-            available,
-            ..session.to_flow()
-        };
+        let flow = Flow { handle, delivery_count: Some(delivery_count), link_credit: Some(link_credit), available, ..session.to_flow() };
         self.write(channel, &Performative::Flow(flow));
     }
 }

@@ -12,6 +12,8 @@ mod outgoing;
 mod session;
 mod write;
 
+pub(crate) use attach::LinkRequest;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::BytesMut;

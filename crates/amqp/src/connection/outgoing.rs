@@ -97,8 +97,13 @@ impl Connection {
             if let LinkEnd::Outgoing(outgoing) = &mut link.end {
                 // What is not sent to its end cannot be settled yet.
                 let partial = outgoing.queue.front().and_then(|queued| queued.delivery_id);
-                let named = outgoing.unsettled.extract_if(.., |key, _| disposition.names(*key) && partial != Some(*key));
-                settled.extend(named.map(|(key, number)| (key, Delivery { link: *id, number })));
+                outgoing.unsettled.retain(|key, number| {
+                    let named = disposition.names(*key) && partial != Some(*key);
+                    if named {
+                        settled.push((*key, Delivery { link: *id, number: *number }));
+                    }
+                    !named
+                });
             }
         }
         for (delivery_id, delivery) in settled {

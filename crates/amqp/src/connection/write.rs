@@ -16,6 +16,9 @@ use crate::{
 impl Connection {
     /// Writes a frame. One that the peer does not take loses its error's explanation; if that is not enough, the connection ends.
     pub(super) fn write(&mut self, channel: u16, performative: &Performative) {
+        if self.is_closed() {
+            return;
+        }
         if let Some(body) = self.fitting(performative) {
             self.write_frame(channel, &[&body]);
         } else {

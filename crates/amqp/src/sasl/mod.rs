@@ -1,4 +1,4 @@
-//! SASL (section 5.3): frames, and the exchange's order as a state machine for either side.
+//! SASL (section 5.3): its frames. Their order is kept by [`crate::server`] and [`crate::client`], what they carry is judged by the driver.
 
 mod client;
 mod frame;
