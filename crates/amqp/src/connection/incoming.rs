@@ -127,12 +127,27 @@ impl Connection {
     pub(super) fn send_link_flow(&mut self, id: LinkId) {
         let Some(link) = self.links.get(&id) else { return };
         let (channel, handle) = (link.channel, Some(link.handle));
-        let (delivery_count, link_credit, available) = match &link.end {
-            LinkEnd::Incoming(incoming) => (incoming.delivery_count, incoming.credit, None),
-            LinkEnd::Outgoing(outgoing) => (outgoing.delivery_count, outgoing.credit, u32::try_from(outgoing.queue.len()).ok()),
+        let told = match &link.end {
+            LinkEnd::Incoming(incoming) => {
+                Flow { delivery_count: Some(incoming.delivery_count), link_credit: Some(incoming.credit), ..Flow::default() }
+            }
+            LinkEnd::Outgoing(outgoing) => Flow {
+                delivery_count: Some(outgoing.delivery_count),
+                link_credit: Some(outgoing.credit),
+                available: u32::try_from(outgoing.queue.len()).ok(),
+                drain: outgoing.drain,
+                ..Flow::default()
+            },
         };
-        let Some(session) = self.session_mut(channel) else { return };
-        let flow = Flow { handle, delivery_count: Some(delivery_count), link_credit: Some(link_credit), available, ..session.to_flow() };
+        let Some(windows) = self.session_mut(channel).map(|session| session.to_flow()) else { return };
+        let flow = Flow {
+            next_incoming_id: windows.next_incoming_id,
+            incoming_window: windows.incoming_window,
+            next_outgoing_id: windows.next_outgoing_id,
+            outgoing_window: windows.outgoing_window,
+            handle,
+            ..told
+        };
         self.write(channel, &Performative::Flow(flow));
     }
 }

@@ -75,8 +75,10 @@ pub(super) struct Outgoing {
     pub credit: u32,
     /// Deliveries this side has begun.
     pub delivery_count: u32,
-    /// The peer wants the credit used up or back (section 2.6.7).
+    /// The peer wants the credit used up or back (section 2.6.7). Told back as the peer last said it.
     pub drain: bool,
+    /// The peer has not been told yet that it is used up or back.
+    pub drain_due: bool,
     /// The peer wants no outcomes asked for (section 2.8.2).
     pub presettled: bool,
     /// The largest message the peer takes, in bytes; 0 for any.
@@ -144,10 +146,11 @@ impl Outgoing {
 
     /// Gives the credit back that a drain found no message for. Whether there is something to tell.
     pub fn drained(&mut self) -> bool {
-        if !self.drain || !self.queue.is_empty() {
+        let credit_needed = self.queue.back().is_some_and(|queued| queued.delivery_id.is_none());
+        if !self.drain_due || (credit_needed && self.credit > 0) {
             return false;
         }
-        self.drain = false;
+        self.drain_due = false;
         self.delivery_count = self.delivery_count.wrapping_add(self.credit);
         self.credit = 0;
         true

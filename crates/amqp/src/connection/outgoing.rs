@@ -137,6 +137,7 @@ impl Connection {
                 outgoing.grant(flow.delivery_count.unwrap_or(0), credit);
             }
             outgoing.drain = flow.drain;
+            outgoing.drain_due = flow.drain;
         }
         if flow.echo && answerable {
             self.send_link_flow(id);
