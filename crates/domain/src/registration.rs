@@ -24,11 +24,23 @@ pub struct Registration {
     pub updated_at: Timestamp,
     /// Hubs that the device was on before, oldest first, at most [`FORMER_HUBS_MAX`].
     pub former_hubs: Vec<HubName>,
+    /// Where failed operations may have left the device behind, at most [`STRAYS_MAX`]: removed by the next one that succeeds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub strays: Vec<Stray>,
     /// What a TPM's answers are sealed with; `None` for devices without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tpm: Option<TpmRegistration>,
     /// Where it stands.
     pub state: State,
+}
+
+/// A device that may have been left behind on a hub.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stray {
+    /// The hub.
+    pub hub: HubName,
+    /// The ID there.
+    pub device_id: DeviceId,
 }
 
 /// A TPM's keys, and the key that it uses at the hub: each final answer carries that key in a blob that only this TPM can open.
@@ -41,6 +53,9 @@ pub struct TpmRegistration {
     /// The device's primary key at the hub, base64.
     pub hub_key: Secret,
 }
+
+/// Strays kept per device. A hub that refuses to let go of one must not keep a device from its new place.
+pub const STRAYS_MAX: usize = 8;
 
 /// Former hubs kept per device, to tell a return from a move.
 pub const FORMER_HUBS_MAX: usize = 8;

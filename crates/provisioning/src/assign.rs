@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use usher_domain::{
     ErrorCode, HubName,
-    registration::{DataPlan, Operation, Plan},
+    registration::{DataPlan, Operation, Plan, Stray},
 };
 use usher_hub::{Hub, HubError, Hubs, TwinWrite};
 
@@ -72,6 +72,15 @@ async fn leave(from: &HubName, source: Option<&dyn Hub>, device_id: &usher_domai
     match source {
         Some(source) => call(from, source.delete_device(device_id)).await,
         None => Ok(()),
+    }
+}
+
+/// Removes a device that an earlier operation may have left behind; `false` where that must be tried again another time. A hub that is
+/// no longer linked is none of ours.
+pub async fn remove_stray(hubs: &dyn Hubs, tenant: u32, stray: &Stray) -> bool {
+    match hubs.hub(tenant, &stray.hub) {
+        Some(hub) => call(&stray.hub, hub.delete_device(&stray.device_id)).await.is_ok(),
+        None => true,
     }
 }
 

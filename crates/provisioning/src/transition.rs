@@ -4,7 +4,9 @@
 use usher_domain::{
     HubName, OperationId, RegistrationId, Timestamp,
     enrollment::EnrollmentRef,
-    registration::{Assignment, DataPlan, FORMER_HUBS_MAX, Operation, Plan, ProofSummary, Registration, State, TpmRegistration},
+    registration::{
+        Assignment, DataPlan, FORMER_HUBS_MAX, Operation, Plan, ProofSummary, Registration, STRAYS_MAX, State, Stray, TpmRegistration,
+    },
 };
 
 /// How long a node may hold an operation before others presume it dead, in milliseconds. Longer than any bounded hub call.
@@ -25,12 +27,12 @@ pub struct Applicant {
 /// Accepts a registration: the record now says what is to be done.
 pub fn begin(old: Option<Registration>, applicant: Applicant, operation: Operation, now: Timestamp) -> Registration {
     let Applicant { registration_id, enrollment, proof, tpm } = applicant;
-    let (created_at, former_hubs, previous) = match old {
-        Some(old) => (old.created_at, old.former_hubs, old.state.assignment().cloned()),
-        None => (now, Vec::new(), None),
-    };
+    // An abandoned operation that is not taken over may have made the device where it was meant to go.
+    let old = old.map(|old| failed(old, 0, String::new(), now));
+    let previous = old.as_ref().and_then(|old| old.state.assignment().cloned());
+    let Kept { created_at, former_hubs, strays } = Kept::of(old, now);
     let state = State::Assigning { operation: Box::new(operation), previous };
-    Registration { registration_id, enrollment, proof, created_at, updated_at: now, former_hubs, tpm, state }
+    Registration { registration_id, enrollment, proof, created_at, updated_at: now, former_hubs, strays, tpm, state }
 }
 
 /// Records that a proven device was refused, since its enrollment is disabled.
@@ -38,8 +40,8 @@ pub fn refuse_disabled(old: Option<Registration>, applicant: Applicant, operatio
     let previous = old.as_ref().and_then(|old| old.state.assignment().cloned());
     let state = State::Disabled { operation_id, previous };
     let Applicant { registration_id, enrollment, proof, tpm } = applicant;
-    let (created_at, former_hubs) = old.map_or((now, Vec::new()), |old| (old.created_at, old.former_hubs));
-    Registration { registration_id, enrollment, proof, created_at, updated_at: now, former_hubs, tpm, state }
+    let Kept { created_at, former_hubs, strays } = Kept::of(old, now);
+    Registration { registration_id, enrollment, proof, created_at, updated_at: now, former_hubs, strays, tpm, state }
 }
 
 /// The operation under way, where there is one.
@@ -64,8 +66,30 @@ pub fn hold(mut registration: Registration, now: Timestamp) -> Registration {
     registration
 }
 
-/// Settles an operation as done: the device is where the plan said.
-pub fn assigned(registration: Registration, plan: &Plan, now: Timestamp) -> Registration {
+/// What a new operation keeps of the record, whatever it does.
+struct Kept {
+    created_at: Timestamp,
+    former_hubs: Vec<HubName>,
+    strays: Vec<Stray>,
+}
+
+impl Kept {
+    fn of(old: Option<Registration>, now: Timestamp) -> Self {
+        match old {
+            Some(old) => Self { created_at: old.created_at, former_hubs: old.former_hubs, strays: old.strays },
+            None => Self { created_at: now, former_hubs: Vec::new(), strays: Vec::new() },
+        }
+    }
+}
+
+/// The strays that an operation with this plan has to remove: not one where the device is going to be.
+pub fn strays_to_remove<'a>(registration: &'a Registration, plan: &'a Plan) -> impl Iterator<Item = &'a Stray> {
+    let device_id = running(registration).map(|operation| &operation.device.device_id);
+    registration.strays.iter().filter(move |stray| stray.hub != plan.hub || Some(&stray.device_id) != device_id)
+}
+
+/// Settles an operation as done: the device is where the plan said, and `strays` could not be removed yet.
+pub fn assigned(registration: Registration, plan: &Plan, strays: Vec<Stray>, now: Timestamp) -> Registration {
     let State::Assigning { operation, .. } = registration.state else { return registration };
     let mut former_hubs = registration.former_hubs;
     if let Some(left) = left_hub(plan) {
@@ -76,12 +100,22 @@ pub fn assigned(registration: Registration, plan: &Plan, now: Timestamp) -> Regi
     }
     let assignment = Assignment { hub: plan.hub.clone(), device_id: operation.device.device_id, payload: plan.payload.clone() };
     let state = State::Assigned { operation_id: operation.id, assignment, substatus: plan.substatus };
-    Registration { former_hubs, updated_at: now, state, ..registration }
+    Registration { former_hubs, strays, updated_at: now, state, ..registration }
 }
 
-/// Settles an operation as failed. The device stays where it was.
-pub fn failed(registration: Registration, error_code: u32, error_message: String, now: Timestamp) -> Registration {
+/// Settles an operation as failed. The device stays where it was, and may have come to be where it was meant to go as well: a hub
+/// whose answer was lost has done its work. That place is remembered as a stray.
+pub fn failed(mut registration: Registration, error_code: u32, error_message: String, now: Timestamp) -> Registration {
     let State::Assigning { operation, previous } = registration.state else { return registration };
+    if let Some(plan) = &operation.plan {
+        let stray = Stray { hub: plan.hub.clone(), device_id: operation.device.device_id.clone() };
+        let stays = previous.as_ref().is_some_and(|place| place.hub == stray.hub && place.device_id == stray.device_id);
+        if !stays && !registration.strays.contains(&stray) {
+            registration.strays.push(stray);
+            let excess = registration.strays.len().saturating_sub(STRAYS_MAX);
+            registration.strays.drain(..excess);
+        }
+    }
     let state = State::Failed { operation_id: operation.id, error_code, error_message, previous };
     Registration { updated_at: now, state, ..registration }
 }
@@ -144,14 +178,14 @@ mod tests {
     fn a_device_is_assigned_by_the_operation_that_began() {
         let begun = begin(None, applicant(), operation(1), NOW);
         assert_eq!(running(&begun).unwrap().id, operation(1).id);
-        let done = assigned(begun, &plan("a", DataPlan::Keep), NOW);
+        let done = assigned(begun, &plan("a", DataPlan::Keep), Vec::new(), NOW);
         assert_eq!(done.state.operation_id(), &operation(1).id);
         assert_eq!(done.state.assignment().unwrap().hub.as_str(), "a");
     }
 
     #[test]
     fn a_failed_move_leaves_the_device_where_it_was() {
-        let done = assigned(begin(None, applicant(), operation(1), NOW), &plan("a", DataPlan::Keep), NOW);
+        let done = assigned(begin(None, applicant(), operation(1), NOW), &plan("a", DataPlan::Keep), Vec::new(), NOW);
         let again = begin(Some(done), applicant(), operation(2), NOW);
         let failed = failed(again, 400_208, "no hub".into(), NOW);
         assert_eq!(failed.state.word(), "failed");
@@ -159,11 +193,23 @@ mod tests {
     }
 
     #[test]
+    fn a_failed_move_leaves_a_stray_that_the_next_operation_removes_unless_it_goes_there() {
+        let on_a = assigned(begin(None, applicant(), operation(1), NOW), &plan("a", DataPlan::Keep), Vec::new(), NOW);
+        let to_b = Operation { plan: Some(moved("a", "b")), ..operation(2) };
+        let failed = failed(begin(Some(on_a), applicant(), to_b, NOW), 400_209, "refused".into(), NOW);
+        assert_eq!(failed.strays.len(), 1);
+        let again = begin(Some(failed), applicant(), operation(3), NOW);
+        assert_eq!(strays_to_remove(&again, &plan("a", DataPlan::Keep)).count(), 1);
+        assert_eq!(strays_to_remove(&again, &moved("a", "b")).count(), 0);
+        assert!(assigned(again, &plan("a", DataPlan::Keep), Vec::new(), NOW).strays.is_empty());
+    }
+
+    #[test]
     fn former_hubs_are_kept_once_each_and_bounded() {
-        let mut record = assigned(begin(None, applicant(), operation(1), NOW), &plan("h0", DataPlan::Keep), NOW);
+        let mut record = assigned(begin(None, applicant(), operation(1), NOW), &plan("h0", DataPlan::Keep), Vec::new(), NOW);
         for n in 0..20 {
             let step = moved(&format!("h{n}"), &format!("h{}", n + 1));
-            record = assigned(begin(Some(record), applicant(), operation(2), NOW), &step, NOW);
+            record = assigned(begin(Some(record), applicant(), operation(2), NOW), &step, Vec::new(), NOW);
         }
         assert_eq!(record.former_hubs.len(), FORMER_HUBS_MAX);
         assert_eq!(record.former_hubs.last().unwrap().as_str(), "h19");
@@ -180,14 +226,14 @@ mod tests {
 
     #[test]
     fn settling_a_settled_record_changes_nothing() {
-        let done = assigned(begin(None, applicant(), operation(1), NOW), &plan("a", DataPlan::Keep), NOW);
-        assert_eq!(assigned(done.clone(), &plan("b", DataPlan::Keep), NOW), done);
+        let done = assigned(begin(None, applicant(), operation(1), NOW), &plan("a", DataPlan::Keep), Vec::new(), NOW);
+        assert_eq!(assigned(done.clone(), &plan("b", DataPlan::Keep), Vec::new(), NOW), done);
         assert_eq!(failed(done.clone(), 1, String::new(), NOW), done);
     }
 
     #[test]
     fn a_disabled_enrollment_is_recorded_and_keeps_the_place() {
-        let done = assigned(begin(None, applicant(), operation(1), NOW), &plan("a", DataPlan::Keep), NOW);
+        let done = assigned(begin(None, applicant(), operation(1), NOW), &plan("a", DataPlan::Keep), Vec::new(), NOW);
         let refused = refuse_disabled(Some(done), applicant(), OperationId::from_random([9; 24]), NOW);
         assert_eq!(refused.state.word(), "disabled");
         assert!(refused.state.assignment().is_some());

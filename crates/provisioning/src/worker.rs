@@ -12,7 +12,7 @@ use usher_registry::Tenant;
 use usher_store::Expect;
 
 use crate::{
-    assign::{Attempt, carry_out},
+    assign::{Attempt, carry_out, remove_stray},
     engine::Engine,
     transition,
 };
@@ -40,7 +40,14 @@ pub async fn work(engine: &Engine, tenant: &Tenant, mut record: Versioned<Regist
         let Some(operation) = transition::running(&record.value).cloned() else { return record };
         match attempt(engine, tenant, &operation).await {
             Step::Settle(plan) => {
-                let settled = transition::assigned(record.value.clone(), &plan, engine.now());
+                let hubs = engine.ports.hubs.as_ref();
+                let mut left = Vec::new();
+                for stray in transition::strays_to_remove(&record.value, &plan) {
+                    if !remove_stray(hubs, tenant.service.tenant, stray).await {
+                        left.push(stray.clone());
+                    }
+                }
+                let settled = transition::assigned(record.value.clone(), &plan, left, engine.now());
                 return settle(engine, tenant, record, settled, true).await;
             }
             Step::Fail(code, why) => {

@@ -1,7 +1,8 @@
 //! The simulated world: devices register, enrollments change, hubs and the store fail before and after their work, and the process
-//! dies, all from a seed. Whatever happens, once the faults end each device is on the one hub that its registration names, with the
-//! twin it should have, and no success went
-//! uncounted or was counted more often than it was asked for.
+//! dies, all from a seed.
+//!
+//! Whatever happens, nothing stays unfinished, and once the faults have ended and a device registers again, it is on the one hub that it
+//! is told, with the twin it should have. No success goes uncounted or is counted more often than it was asked for.
 //!
 //! `USHER_SEEDS=100000 cargo test -p usher-provisioning --release --test simulation` runs as many seeds as named.
 
@@ -76,7 +77,10 @@ async fn step(world: &mut World, dice: &mut Dice, asked: &mut Asked) {
         1 => world.restart().await,
         2 => {
             world.clock.advance_millis(40_000);
-            drop(world.engine.look(Abandoned::Expired).await);
+            // Sometimes the device is faster than the look for abandoned operations.
+            if dice.roll(2) == 0 {
+                drop(world.engine.look(Abandoned::Expired).await);
+            }
         }
         _ => {
             let hub = if dice.roll(2) == 0 { &world.a } else { &world.b };
@@ -115,30 +119,19 @@ async fn settle(world: &World) {
 async fn judge(world: &World, asked: &Asked, seed: u64) {
     let tenant = world.tenant().await;
     assert!(tenant.registry.pending(None, 10).await.unwrap().ids.is_empty(), "seed {seed}: unfinished operations");
-    let (counted, mut assigned) = (world.metered().await - asked.enrollments, 0);
+    let counted = world.metered().await - asked.enrollments;
+    assert!((0..=asked.registrations).contains(&counted), "seed {seed}: {counted} counted, {} asked for", asked.registrations);
     for device in DEVICES {
+        let before = world.metered().await;
+        let told = world.register(device).await.unwrap();
+        assert_eq!(told.status, "assigned", "seed {seed}: {device}");
+        assert_eq!(world.metered().await, before + 1, "seed {seed}: one success, counted once");
+        let hub = told.registration_state.unwrap().assigned_hub.unwrap();
+        assert_eq!(world.hubs_with(device), [hub.as_str()], "seed {seed}: {device} is on the one hub that it was told");
+        let on = if hub == "a.example" { &world.a } else { &world.b };
+        assert_eq!(on.device(device).unwrap().twin.desired["of"], device, "seed {seed}: {device} has another's twin");
         let id = usher_domain::RegistrationId::parse(device).unwrap();
-        let place = tenant.registry.registration(&id).await.unwrap().and_then(|found| found.value.state.assignment().cloned());
-        let on: Vec<_> = world.hubs_with(device);
-        assigned += i64::from(place.is_some());
-        match place {
-            Some(place) => {
-                let also_left = on.iter().filter(|hub| **hub != place.hub.as_str()).count();
-                assert!(on.contains(&place.hub.as_str()), "seed {seed}: {device} is registered on {} but is on {on:?}", place.hub);
-                // A move that a hub refused for good leaves the device where it was, and may have made it at the other end.
-                assert!(also_left == 0 || failed(&tenant, &id).await, "seed {seed}: {device} is on {on:?}");
-            }
-            None => assert!(on.is_empty() || failed(&tenant, &id).await, "seed {seed}: {device} is an orphan on {on:?}"),
-        }
-        for hub in [&world.a, &world.b] {
-            if let Some(found) = hub.device(device) {
-                assert_eq!(found.twin.desired["of"], device, "seed {seed}: {device} has another's twin");
-            }
-        }
+        let record = tenant.registry.registration(&id).await.unwrap().unwrap().value;
+        assert!(record.strays.is_empty(), "seed {seed}: {device} left strays");
     }
-    assert!((assigned..=asked.registrations).contains(&counted), "seed {seed}: {counted} counted, {assigned} devices assigned");
-}
-
-async fn failed(tenant: &usher_registry::Tenant, id: &usher_domain::RegistrationId) -> bool {
-    tenant.registry.registration(id).await.unwrap().is_some_and(|found| found.value.state.word() == "failed")
 }
