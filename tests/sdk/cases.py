@@ -23,7 +23,7 @@ IMPOSSIBLE = {
 }
 
 # Transports and attestations that usher does not serve yet.
-NOT_SERVED = {"amqp", "amqp-ws"}
+NOT_SERVED = set()
 
 TRANSPORTS = ["https", "mqtt", "mqtt-ws", "amqp", "amqp-ws"]
 

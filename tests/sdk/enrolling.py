@@ -99,5 +99,5 @@ class Enroller:
             if not keys["ok"]:
                 raise RuntimeError(f"the TPM: {keys}")
             attestation = {"type": "tpm", "tpm": {"endorsementKey": keys["endorsementKey"]}}
-            return Device(keys["registrationId"], self.individual(keys["registrationId"], attestation), self.hub, tpm=True)
+            return Device(name, self.individual(name, attestation), self.hub, tpm=True)
         raise ValueError(attestation)

@@ -1,5 +1,6 @@
 //! The device endpoint's doors: each turns a transport's bytes into the same claim, and the same outcome back into its framing.
 
+pub mod amqp;
 pub mod ascii_json;
 pub mod https;
 mod link;

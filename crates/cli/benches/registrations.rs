@@ -86,7 +86,7 @@ impl Drop for Running {
 fn start_usher(folder: &Path) -> Outcome<(Running, Value)> {
     let state = folder.join("state");
     let child = Command::new(env!("CARGO_BIN_EXE_usher"))
-        .args(["dev", "--https-port", "0", "--mqtts-port", "0", "--log", "off", "--bind", "127.0.0.1", "--state"])
+        .args(["dev", "--https-port", "0", "--mqtts-port", "0", "--amqps-port", "0", "--log", "off", "--bind", "127.0.0.1", "--state"])
         .arg(&state)
         .stdout(Stdio::null())
         .spawn()?;

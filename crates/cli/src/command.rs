@@ -47,6 +47,9 @@ pub struct Dev {
     /// Port for MQTT over TLS; 0 takes any free one [default: 8883]
     #[arg(long, value_name = "PORT")]
     pub mqtts_port: Option<u16>,
+    /// Port for AMQP over TLS; 0 takes any free one [default: 5671]
+    #[arg(long, value_name = "PORT")]
+    pub amqps_port: Option<u16>,
     /// Embedded hub to make and link, with its region; repeat for several [default: localhost]
     #[arg(long = "hub", value_name = "NAME[=REGION]", value_parser = parse_hub)]
     pub hubs: Vec<(HubName, String)>,

@@ -42,6 +42,7 @@ fn options(arguments: Dev) -> DevOptions {
         bind: if arguments.bind.is_empty() { defaults.bind.clone() } else { arguments.bind },
         https_port: arguments.https_port,
         mqtts_port: arguments.mqtts_port,
+        amqps_port: arguments.amqps_port,
         hubs: arguments.hubs,
         id_scope: arguments.id_scope,
         name: arguments.name,
@@ -54,7 +55,7 @@ fn print_welcome(running: &Running, state: &str) {
     let device = &manifest.device;
     println!("usher is ready.\n");
     println!("  ID scope            {}", manifest.id_scope);
-    println!("  device endpoint     {} (HTTPS and WebSockets {}, MQTT {})", device.host, device.https, device.mqtts);
+    println!("  device endpoint     {} (HTTPS and WebSockets {}, MQTT {}, AMQP {})", device.host, device.https, device.mqtts, device.amqps);
     println!("  service API         {}", manifest.service.connection_string);
     for hub in &manifest.hubs {
         println!("  hub                 {}", hub.connection_string);

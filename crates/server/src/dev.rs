@@ -29,6 +29,7 @@ use usher_store_embedded::EmbeddedStore;
 use crate::{
     StartError,
     ambient::{SystemClock, SystemEntropy},
+    amqp,
     dev_ca::DevCa,
     doors::Doors,
     https, listener,
@@ -56,6 +57,8 @@ pub struct DevOptions {
     pub https_port: Option<u16>,
     /// MQTT port; 8883 where `None`.
     pub mqtts_port: Option<u16>,
+    /// AMQP port; 5671 where `None`.
+    pub amqps_port: Option<u16>,
     /// Hubs with their regions.
     pub hubs: Vec<(HubName, String)>,
     /// The ID scope; generated where `None`.
@@ -72,6 +75,7 @@ impl DevOptions {
             bind: vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
             https_port: None,
             mqtts_port: None,
+            amqps_port: None,
             hubs: Vec::new(),
             id_scope: None,
             name: "dev".into(),
@@ -130,15 +134,16 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
 
     let https_port = bind(&options.bind, options.https_port, 443, 8443).await?;
     let mqtts_port = bind(&options.bind, options.mqtts_port, 8883, 8883).await?;
-    let manifest = manifest(&tenant, &hubs, https_port.port, mqtts_port.port)?;
-    let remarks = [&https_port, &mqtts_port].into_iter().filter_map(|bound| bound.instead.clone()).collect();
+    let amqps_port = bind(&options.bind, options.amqps_port, 5671, 5671).await?;
+    let manifest = manifest(&tenant, &hubs, https_port.port, mqtts_port.port, amqps_port.port)?;
+    let remarks = [&https_port, &mqtts_port, &amqps_port].into_iter().filter_map(|bound| bound.instead.clone()).collect();
 
     let ports = Ports { directory: Arc::clone(&directory), hubs: hubs.clone(), clock: Arc::clone(&clock), entropy: Arc::clone(&entropy) };
     let engine = Engine::new(ports);
     let service = usher_api_service::ServiceApi::new(directory, clock, entropy);
     let doors = Arc::new(Doors { engine: engine.clone(), service, hubs: Arc::clone(&hubs), hub_rest: HubRest::new(Arc::clone(&hubs)) });
     let (stop, stopping) = watch::channel(false);
-    let tasks = open_doors(&doors, &acceptor, https_port, mqtts_port, &stopping);
+    let tasks = open_doors(&doors, &acceptor, https_port, [mqtts_port, amqps_port], &stopping);
     manifest.write(&options.state).map_err(|error| folder_error(&options.state, &error))?;
     Ok(Running { manifest, remarks, hubs, folder: options.state, engine, stop, tasks })
 }
@@ -147,7 +152,7 @@ fn open_doors(
     doors: &Arc<Doors>,
     acceptor: &TlsAcceptor,
     https_port: Bound,
-    mqtts_port: Bound,
+    [mqtts_port, amqps_port]: [Bound; 2],
     stopping: &watch::Receiver<bool>,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
@@ -161,6 +166,12 @@ fn open_doors(
         let (doors, stop) = (Arc::clone(doors), stopping.clone());
         tasks.spawn(listener::listen(socket, acceptor.clone(), stopping.clone(), move |connection| {
             mqtt::serve(Arc::clone(&doors), connection.stream, connection.peer, Transport::Mqtt, stop.clone())
+        }));
+    }
+    for socket in amqps_port.listeners {
+        let (doors, stop) = (Arc::clone(doors), stopping.clone());
+        tasks.spawn(listener::listen(socket, acceptor.clone(), stopping.clone(), move |connection| {
+            amqp::serve(Arc::clone(&doors), connection.stream, connection.peer, Transport::Amqp, stop.clone())
         }));
     }
     // No other process can have the embedded store open: whatever is unfinished in it is this process's to finish.
@@ -287,7 +298,7 @@ fn server_names(options: &DevOptions, hubs: &EmbeddedHubs, tenant: &Tenant) -> V
     names
 }
 
-fn manifest(tenant: &Tenant, hubs: &EmbeddedHubs, https: u16, mqtts: u16) -> Result<Manifest, StartError> {
+fn manifest(tenant: &Tenant, hubs: &EmbeddedHubs, https: u16, mqtts: u16, amqps: u16) -> Result<Manifest, StartError> {
     // SDKs take a host name as it stands, port included, and assume 443 without one.
     let with_port = |host: &str| if https == 443 { host.to_owned() } else { format!("{host}:{https}") };
     let service = &tenant.service;
@@ -306,7 +317,7 @@ fn manifest(tenant: &Tenant, hubs: &EmbeddedHubs, https: u16, mqtts: u16) -> Res
     };
     Ok(Manifest {
         id_scope: service.id_scope.to_string(),
-        device: DeviceEndpoint { host: "localhost".into(), https, mqtts },
+        device: DeviceEndpoint { host: "localhost".into(), https, mqtts, amqps },
         service: ServiceEndpoint { connection_string },
         hubs: service.hubs.iter().filter_map(hub_endpoint).collect(),
         trust: TRUST.into(),

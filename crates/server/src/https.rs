@@ -20,7 +20,7 @@ use usher_domain::{ErrorCode, HubName, ServiceError};
 use usher_provisioning::Transport;
 use usher_websocket::{ByteStream, Subprotocol, is_upgrade, negotiate};
 
-use crate::{doors::Doors, listener::Connection, mqtt};
+use crate::{amqp, doors::Doors, listener::Connection, mqtt};
 
 /// Time for a request's head; also how long an idle connection is kept open.
 const HEAD_MAX: Duration = Duration::from_secs(60);
@@ -122,7 +122,7 @@ impl Visit {
             let stream = ByteStream::server(TokioIo::new(io)).await;
             match subprotocol {
                 Subprotocol::Mqtt => mqtt::serve(self.doors, stream, (*self.peer).clone(), Transport::MqttWs, self.stop).await,
-                Subprotocol::Amqp => debug!("AMQP over WebSocket is not served"),
+                Subprotocol::Amqp => amqp::serve(self.doors, stream, (*self.peer).clone(), Transport::AmqpWs, self.stop).await,
             }
         });
         response

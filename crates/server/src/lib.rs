@@ -2,6 +2,7 @@
 //! devices.
 
 mod ambient;
+mod amqp;
 pub mod dev;
 mod dev_ca;
 mod doors;

@@ -32,6 +32,8 @@ pub struct DeviceEndpoint {
     pub https: u16,
     /// MQTT over TLS.
     pub mqtts: u16,
+    /// AMQP over TLS.
+    pub amqps: u16,
 }
 
 /// How operators connect.

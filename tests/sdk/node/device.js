@@ -2,6 +2,7 @@
 // A device with Azure's Node SDK: provisions, connects to its hub, and does all that a device does there.
 const { ProvisioningDeviceClient } = require('azure-iot-provisioning-device');
 const { Http } = require('azure-iot-provisioning-device-http');
+const { Amqp, AmqpWs } = require('azure-iot-provisioning-device-amqp');
 const { Mqtt, MqttWs } = require('azure-iot-provisioning-device-mqtt');
 const { SymmetricKeySecurityClient } = require('azure-iot-security-symmetric-key');
 const { X509Security } = require('azure-iot-security-x509');
@@ -12,8 +13,8 @@ const { Registry, Client: ServiceClient } = require('azure-iothub');
 const { run, call, until } = require('./job');
 const { tpmClient } = require('./tpm');
 
-const PROVISIONING = { https: Http, mqtt: Mqtt, 'mqtt-ws': MqttWs };
-const HUB = { https: hubMqtt.Mqtt, mqtt: hubMqtt.Mqtt, 'mqtt-ws': hubMqtt.MqttWs };
+const PROVISIONING = { https: Http, mqtt: Mqtt, 'mqtt-ws': MqttWs, amqp: Amqp, 'amqp-ws': AmqpWs };
+const HUB = { https: hubMqtt.Mqtt, mqtt: hubMqtt.Mqtt, 'mqtt-ws': hubMqtt.MqttWs, amqp: hubMqtt.Mqtt, 'amqp-ws': hubMqtt.MqttWs };
 
 async function provision(job) {
   const security = job.tpm ? job.tpmClient : job.key ? new SymmetricKeySecurityClient(job.registrationId, job.key) : new X509Security(job.registrationId, { cert: job.cert, key: job.certKey });
@@ -77,7 +78,7 @@ async function sendToDevice(job, deviceId) {
 }
 
 run(async (job) => {
-  if (job.tpm) job.tpmClient = tpmClient();
+  if (job.tpm) job.tpmClient = tpmClient(job.registrationId);
   const { ms, result } = await provision(job);
   if (job.provisionOnly) return { ms, place: result };
   return Object.assign({ ms, place: result }, await live(job, result));

@@ -35,7 +35,7 @@ async fn run_in(folder: &Path, arguments: &Demo) -> Result<(), String> {
         }
     };
     let mut options = DevOptions::in_folder(folder.to_owned());
-    (options.https_port, options.mqtts_port) = (Some(0), Some(0));
+    (options.https_port, options.mqtts_port, options.amqps_port) = (Some(0), Some(0), Some(0));
     // Both names resolve everywhere, and hubs are told apart by name.
     for (name, region) in [("localhost", "north"), ("127.0.0.1", "south")] {
         options.hubs.push((HubName::parse(name).map_err(|why| why.to_string())?, region.into()));
