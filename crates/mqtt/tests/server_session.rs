@@ -243,9 +243,10 @@ fn events_that_nobody_polls_hold_packets_back_without_loss() {
     let messages: Vec<_> = (0..10).map(|n| Publish { topic: format!("t{n}"), ..message(Qos::AtMostOnce, 0) }).collect();
     let mut bytes = BytesMut::new();
     messages.iter().for_each(|message| encode(&Packet::Publish(message.clone()), &mut bytes).unwrap());
-    encode(&Packet::Disconnect, &mut bytes).unwrap();
     session.handle_bytes(&bytes, 0);
     assert!(!session.wants_bytes());
+    session.handle_bytes(&bytes_of(&Packet::Disconnect), 0);
+    assert!(!session.is_closed(), "a goodbye behind messages that are not told yet");
     assert_eq!(session.poll_timeout(), None, "the client may have spoken: its keep-alive rests");
     let told: Vec<_> = std::iter::from_fn(|| session.poll_event()).collect();
     let expected = messages.into_iter().map(Event::Publish).chain([Event::Closed(Close::Disconnected)]);
@@ -296,6 +297,65 @@ fn what_waits_for_the_window_is_bounded_in_bytes() {
     session.handle_bytes(&bytes_of(&Packet::Puback(1)), 0);
     assert_eq!(sent(&mut session).len(), 1);
     assert!(publish(&mut session).is_ok(), "there is room again");
+}
+
+#[test]
+fn messages_beyond_the_room_for_bytes_are_written_in_order_as_the_client_reads() {
+    let mut session = connected(Limits { in_flight: 2, unsent_bytes: 1_000, ..Limits::default() }, 0);
+    let publish = |session: &mut Session, n: usize| session.publish(format!("t{n}"), Bytes::from(vec![0; 280]), Qos::AtLeastOnce);
+    let read = |session: &mut Session| {
+        let bytes = session.poll_transmit().unwrap_or_default();
+        assert!(bytes.len() <= 1_000, "{} bytes were held", bytes.len());
+        let mut decoder = Decoder::default();
+        decoder.feed(&bytes);
+        let topic = |packet| if let Packet::Publish(publish) = packet { publish.topic } else { format!("{packet:?}") };
+        std::iter::from_fn(|| decoder.poll().unwrap()).map(topic).collect::<Vec<_>>()
+    };
+    (0..2).for_each(|n| assert_eq!(publish(&mut session, n), Ok(n as u16 + 1)));
+    assert_eq!(read(&mut session), ["t0", "t1"]);
+    (2..4).for_each(|n| assert_eq!(publish(&mut session, n), Ok(n as u16 + 1)));
+    // Answers that the client does not read take the room of the messages that wait.
+    (0..300).for_each(|_| session.handle_bytes(&bytes_of(&Packet::Pingreq), 0));
+    [1, 2].iter().for_each(|id| session.handle_bytes(&bytes_of(&Packet::Puback(*id)), 0));
+    assert_eq!(publish(&mut session, 4), Err(PublishError::QueueFull));
+    assert!(session.is_connected());
+    assert!(read(&mut session).iter().filter(|topic| *topic != "Pingresp").eq(["t2"]), "one has room beside the answers");
+    assert_eq!(read(&mut session), ["t3"], "written as soon as there is room");
+    assert_eq!(session.poll_transmit(), None);
+}
+
+#[test]
+fn a_message_never_overtakes_one_that_waits_for_room() {
+    let mut session = connected(Limits { in_flight: 1, unsent_bytes: 1_000, ..Limits::default() }, 0);
+    let publish = |session: &mut Session, topic: &str, bytes| session.publish(topic.into(), Bytes::from(vec![0; bytes]), Qos::AtLeastOnce);
+    publish(&mut session, "first", 10).unwrap();
+    sent(&mut session);
+    publish(&mut session, "large", 500).unwrap();
+    (0..300).for_each(|_| session.handle_bytes(&bytes_of(&Packet::Pingreq), 0));
+    session.handle_bytes(&bytes_of(&Packet::Puback(1)), 0);
+    // The window is open, but the large one has no room beside the answers yet.
+    assert_eq!(publish(&mut session, "small", 1), Err(PublishError::QueueFull));
+    let mut topics = sent(&mut session);
+    topics.retain(|packet| *packet != Packet::Pingresp);
+    assert!(matches!(&topics[..], [Packet::Publish(large)] if large.topic == "large"));
+}
+
+#[test]
+fn what_is_owed_or_waits_at_the_end_is_not_sent_after_it() {
+    let mut session = connected(Limits { in_flight: 1, unsent_bytes: 1_000, ..Limits::default() }, 0);
+    session.handle_bytes(&bytes_of(&Packet::Publish(message(Qos::AtLeastOnce, 9))), 0);
+    let Some(Event::Publish(owed)) = session.poll_event() else { panic!("a message") };
+    for bytes in [10, 600] {
+        session.publish("t".into(), Bytes::from(vec![0; bytes]), Qos::AtLeastOnce).unwrap();
+        session.poll_transmit();
+    }
+    // The window opens for the second message, but there is no room for it beside the answers when the client leaves.
+    (0..300).for_each(|_| session.handle_bytes(&bytes_of(&Packet::Pingreq), 0));
+    session.handle_bytes(&bytes_of(&Packet::Puback(1)), 0);
+    session.handle_bytes(&bytes_of(&Packet::Disconnect), 0);
+    session.acknowledge(&owed);
+    let written = sent(&mut session);
+    assert!(written.len() == 300 && written.iter().all(|packet| *packet == Packet::Pingresp), "{written:?}");
 }
 
 #[test]

@@ -156,7 +156,6 @@ impl Session {
         if self.outbox.acknowledged(id) {
             self.events.push_back(Event::Delivered { packet_id: id });
         }
-        self.check_unsent();
     }
 
     /// Accepts the client whose CONNECT was told, and goes on with what it sent meanwhile. Does nothing where no CONNECT awaits it.
@@ -269,13 +268,8 @@ impl Session {
     fn say(&mut self, packet: &Packet) {
         // Answers have no field that could be too long; if one had, the client would wait for it in vain.
         if self.outbox.send(packet).is_err() {
-            return self.end(Close::ByServer);
-        }
-        self.check_unsent();
-    }
-
-    fn check_unsent(&mut self) {
-        if self.outbox.overflowed() {
+            self.end(Close::ByServer);
+        } else if self.outbox.overflowed() {
             self.end(Close::SlowReader);
         }
     }

@@ -34,8 +34,11 @@ impl Outbox {
         self.bytes.len() > self.limits.unsent_bytes
     }
 
+    /// What is written, and makes room for messages that wait.
     pub fn take(&mut self) -> Option<Bytes> {
-        if self.bytes.is_empty() { None } else { Some(self.bytes.split().freeze()) }
+        let taken = if self.bytes.is_empty() { None } else { Some(self.bytes.split().freeze()) };
+        self.fill_window();
+        taken
     }
 
     /// Forgets messages that wait; what is written stays.
@@ -56,18 +59,18 @@ impl Outbox {
         if qos == Qos::AtMostOnce {
             return self.write(Publish { dup: false, qos, retain: false, topic, packet_id: 0, payload }).map(|()| 0);
         }
-        let window_is_full = self.in_flight.len() >= self.limits.in_flight;
-        if window_is_full && self.waiting.len() >= self.limits.queued {
+        let must_wait = !self.waiting.is_empty() || self.in_flight.len() >= self.limits.in_flight;
+        if must_wait && self.waiting.len() >= self.limits.queued {
             return Err(PublishError::QueueFull);
         }
         let packet_id = self.next_id();
         let publish = Publish { dup: false, qos, retain: false, topic, packet_id, payload };
-        if window_is_full {
+        if must_wait {
             self.waiting_bytes = self.waiting_bytes.saturating_add(size);
             self.waiting.push_back(publish);
         } else {
-            self.in_flight.insert(packet_id);
             self.write(publish)?;
+            self.in_flight.insert(packet_id);
         }
         Ok(packet_id)
     }
@@ -79,12 +82,18 @@ impl Outbox {
         known
     }
 
+    /// Writes messages that wait, as far as the window and the room for bytes go. Each fits once all is taken: it was checked alone.
     fn fill_window(&mut self) {
         while self.in_flight.len() < self.limits.in_flight {
+            let Some(next) = self.waiting.front() else { return };
+            let size = size(&next.topic, &next.payload, next.qos);
+            if self.bytes.len().saturating_add(size) > self.limits.unsent_bytes {
+                return;
+            }
             let Some(publish) = self.waiting.pop_front() else { return };
-            self.waiting_bytes = self.waiting_bytes.saturating_sub(size(&publish.topic, &publish.payload, publish.qos));
+            self.waiting_bytes = self.waiting_bytes.saturating_sub(size);
             self.in_flight.insert(publish.packet_id);
-            // Its size was checked when it was taken.
+            // Its topic and size were checked when it was taken.
             let _ = self.write(publish);
         }
     }
@@ -94,12 +103,12 @@ impl Outbox {
         self.send(&Packet::Publish(publish)).map_err(|_| PublishError::QueueFull)
     }
 
-    /// The next ID that is not in use: there is one, since `in_flight` and `queued` together are fewer than all IDs.
+    /// The next ID that is not in flight: there is one, since the window is smaller than all IDs. No waiting message has it: whatever
+    /// came after one waits behind it, and that is fewer than all IDs too.
     fn next_id(&mut self) -> u16 {
         loop {
             self.last_id = self.last_id.checked_add(1).unwrap_or(1);
-            let waiting = self.waiting.iter().any(|publish| publish.packet_id == self.last_id);
-            if !waiting && !self.in_flight.contains(&self.last_id) {
+            if !self.in_flight.contains(&self.last_id) {
                 return self.last_id;
             }
         }
