@@ -87,7 +87,7 @@ impl World {
     fn run(mut self) -> Seen {
         if self.random(8) > 0 {
             self.client_says(&[Packet::Connect(Box::new(Connect {
-                level: if self.state % 16 == 0 { 5 } else { 4 },
+                level: if self.state.is_multiple_of(16) { 5 } else { 4 },
                 client_id: "d".into(),
                 keep_alive_s: 1,
                 ..Connect::default()
