@@ -11,6 +11,7 @@ mod listener;
 mod manifest;
 mod mqtt;
 mod ports;
+mod prompt;
 mod start;
 mod tls;
 

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::{Semaphore, watch},
     task::JoinSet,
     time::timeout,
@@ -11,6 +11,8 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tracing::{debug, warn};
 use usher_api_device::{https::Peer, stopped};
+
+use crate::prompt::PromptStream;
 
 /// Connections that a listener holds at a time. Each costs a few tens of kilobytes.
 const CONNECTIONS_MAX: usize = 50_000;
@@ -22,7 +24,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// A TLS connection with what is known of its peer.
 pub struct Connection {
     /// The stream.
-    pub stream: TlsStream<TcpStream>,
+    pub stream: TlsStream<PromptStream>,
     /// The peer's certificates and address.
     pub peer: Peer,
     /// The name the peer asked for, if it named one.
@@ -63,16 +65,15 @@ where
     while open.join_next().await.is_some() {}
 }
 
-type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
+type Accepted = (PromptStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
 
 async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<Accepted> {
     let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, address) = listener.accept().await?;
-    stream.set_nodelay(true)?;
-    Ok((stream, address, place))
+    Ok((PromptStream::new(stream)?, address, place))
 }
 
-async fn handshake(tls: &TlsAcceptor, stream: TcpStream, address: SocketAddr) -> Option<Connection> {
+async fn handshake(tls: &TlsAcceptor, stream: PromptStream, address: SocketAddr) -> Option<Connection> {
     match timeout(HANDSHAKE_MAX, tls.accept(stream)).await {
         Ok(Ok(stream)) => {
             let (_, session) = stream.get_ref();
