@@ -5,16 +5,19 @@
 //! is AWS-LC's.
 
 mod blind;
+mod key_file;
 mod master;
 mod secret_bytes;
+mod source;
 mod tenant;
 mod xaes;
 
 use std::fmt;
 
 pub use blind::{BLIND_BYTES, IndexKey};
-pub use master::{KeyFileError, MasterKey};
+pub use master::MasterKey;
 pub use secret_bytes::SecretBytes;
+pub use source::{EnvironmentKey, KeyError, KeyFile, KeySource};
 pub use tenant::TenantKeys;
 
 /// Why something could not be sealed or opened.
@@ -29,7 +32,7 @@ pub enum SealError {
     },
     /// It was changed, moved to another place, or sealed with another key.
     NotAuthentic,
-    /// The tenant's keys do not open under this master key.
+    /// The tenant's keys were wrapped under another master key. Keys that were altered are [`SealError::NotAuthentic`].
     WrongMasterKey,
     /// The cryptographic module failed.
     Module,

@@ -6,15 +6,21 @@ use zeroize::Zeroizing;
 
 use crate::{
     IndexKey, MasterKey, SealError, SecretBytes,
+    master::CHECK_BYTES,
     xaes::{self, NONCE_BYTES, TAG_BYTES},
 };
 
 /// First byte of a sealed record.
 const RECORD_VERSION: u8 = 1;
-/// First byte of wrapped keys, inside the wrapping.
+/// First byte of wrapped keys.
+const WRAPPED_VERSION: u8 = 1;
+/// First byte of the ring of keys, inside the wrapping.
 const RING_VERSION: u8 = 1;
 /// `version (1) || data key (4) || nonce (24)`
 const FRAME_BYTES: usize = 1 + 4 + NONCE_BYTES;
+
+/// A data key on the ring: `number (4) || key (32)`.
+const ENTRY_BYTES: usize = 4 + 32;
 
 /// A tenant's data keys and index key.
 #[derive(Clone)]
@@ -33,8 +39,9 @@ impl TenantKeys {
 
     /// Adds a fresh data key and seals with it from now on. Older ones still open what they sealed.
     pub fn rotate_data_key(&mut self) -> Result<(), SealError> {
-        self.current += 1;
-        self.data.insert(self.current, SecretBytes::generate()?);
+        let next = self.current.checked_add(1).ok_or(SealError::Module)?;
+        self.data.insert(next, SecretBytes::generate()?);
+        self.current = next;
         Ok(())
     }
 
@@ -70,9 +77,13 @@ impl TenantKeys {
         xaes::open(key, nonce, place, body.to_vec())
     }
 
-    /// These keys, sealed under the master key for `tenant`.
+    /// These keys, sealed under the master key for `tenant`: `version || master key's check (8) || nonce || ciphertext || tag`.
+    ///
+    /// # Errors
+    /// Where the cryptographic module fails.
     pub fn wrap(&self, master: &MasterKey, tenant: u32) -> Result<Vec<u8>, SealError> {
-        let mut ring = Vec::with_capacity(1 + 32 + self.data.len() * 36 + TAG_BYTES);
+        // With room for the tag, so that no plain copy is left behind by growing.
+        let mut ring = Zeroizing::new(Vec::with_capacity(1 + 32 + self.data.len() * ENTRY_BYTES + TAG_BYTES));
         ring.push(RING_VERSION);
         ring.extend_from_slice(self.index.bytes().expose());
         for (id, key) in &self.data {
@@ -80,21 +91,32 @@ impl TenantKeys {
             ring.extend_from_slice(key.expose());
         }
         let nonce = xaes::seal(master.key(), &place(tenant), &mut ring)?;
-        Ok([nonce.as_slice(), &ring].concat())
+        Ok([[WRAPPED_VERSION].as_slice(), &master.check(), &nonce, &ring].concat())
     }
 
     /// Keys wrapped for `tenant`.
+    ///
+    /// # Errors
+    /// [`SealError::WrongMasterKey`] where another master key wrapped them, [`SealError::NotAuthentic`] where they were altered or are
+    /// another tenant's.
     pub fn unwrap(master: &MasterKey, tenant: u32, wrapped: &[u8]) -> Result<Self, SealError> {
-        let (nonce, body) = wrapped.split_first_chunk::<NONCE_BYTES>().ok_or(SealError::Malformed)?;
-        let ring = xaes::open(master.key(), nonce, &place(tenant), body.to_vec()).map_err(|_| SealError::WrongMasterKey)?;
+        let (version, rest) = wrapped.split_first().ok_or(SealError::Malformed)?;
+        let (check, rest) = rest.split_first_chunk::<CHECK_BYTES>().ok_or(SealError::Malformed)?;
+        let (nonce, body) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(SealError::Malformed)?;
+        if *version != WRAPPED_VERSION {
+            return Err(SealError::Malformed);
+        }
+        let opened = xaes::open(master.key(), nonce, &place(tenant), body.to_vec());
+        // The check is not sealed. It only explains why the keys do not open; where they do, it does not matter.
+        let ring = opened.map_err(|error| if *check == master.check() { error } else { SealError::WrongMasterKey })?;
         let ring = Zeroizing::new(ring);
         let (version, rest) = ring.split_first().ok_or(SealError::Malformed)?;
         let (index, rest) = rest.split_first_chunk::<32>().ok_or(SealError::Malformed)?;
-        if *version != RING_VERSION || rest.is_empty() || rest.len() % 36 != 0 {
+        if *version != RING_VERSION || rest.is_empty() || rest.len() % ENTRY_BYTES != 0 {
             return Err(SealError::Malformed);
         }
         let mut data = BTreeMap::new();
-        for entry in rest.chunks_exact(36) {
+        for entry in rest.chunks_exact(ENTRY_BYTES) {
             let (id, key) = entry.split_first_chunk::<4>().ok_or(SealError::Malformed)?;
             data.insert(u32::from_be_bytes(*id), SecretBytes::from_slice(key).ok_or(SealError::Malformed)?);
         }
@@ -147,12 +169,28 @@ mod tests {
     }
 
     #[test]
-    fn the_wrong_master_key_or_tenant_is_named() {
-        let master = MasterKey::generate().unwrap();
+    fn a_wrong_master_key_is_told_apart_from_altered_and_foreign_keys() {
+        let (master, other) = (MasterKey::generate().unwrap(), MasterKey::generate().unwrap());
         let wrapped = TenantKeys::generate().unwrap().wrap(&master, 7).unwrap();
-        assert_eq!(TenantKeys::unwrap(&master, 8, &wrapped).err(), Some(SealError::WrongMasterKey));
-        let other = MasterKey::generate().unwrap();
         assert_eq!(TenantKeys::unwrap(&other, 7, &wrapped).err(), Some(SealError::WrongMasterKey));
+        assert_eq!(TenantKeys::unwrap(&master, 8, &wrapped).err(), Some(SealError::NotAuthentic));
+        for at in 1 + CHECK_BYTES..wrapped.len() {
+            let mut bent = wrapped.clone();
+            bent[at] ^= 1;
+            assert_eq!(TenantKeys::unwrap(&master, 7, &bent).err(), Some(SealError::NotAuthentic), "byte {at}");
+        }
+        for length in 0..wrapped.len() {
+            assert!(TenantKeys::unwrap(&master, 7, &wrapped[..length]).is_err(), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn wrapped_keys_hold_no_key_readably() {
+        let (master, keys) = (MasterKey::generate().unwrap(), TenantKeys::generate().unwrap());
+        let wrapped = keys.wrap(&master, 7).unwrap();
+        for secret in [master.key(), keys.index.bytes(), &keys.data[&1]] {
+            assert!(!wrapped.windows(8).any(|window| secret.expose().windows(8).any(|part| part == window)));
+        }
     }
 
     #[test]

@@ -5,11 +5,14 @@
 
 use std::collections::HashMap;
 
-use fjall::{Database, Keyspace, PersistMode};
-use tokio::sync::{mpsc, oneshot};
-use usher_store::{Expect, Op, StoreError, holds};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use usher_store::{Expect, Op, StoreError, body_bytes, holds};
 
-use crate::layout::{decode_counter, decode_etag, encode_value, full_key};
+use crate::{
+    layout::{decode_counter, decode_etag, encode_value, full_key},
+    mark::Mark,
+    tables::Tables,
+};
 
 /// Commits in one group. Enough to share a sync among all who wait, few enough to keep the first of them from waiting long.
 const GROUP_MAX: usize = 512;
@@ -22,13 +25,16 @@ pub struct Request {
     pub ops: Vec<Op>,
     /// Told once the commit is durable, or refused.
     pub answer: oneshot::Sender<Result<(), StoreError>>,
+    /// Its part of the memory that waiting commits may take; given back with the answer.
+    pub room: OwnedSemaphorePermit,
 }
 
-/// The committer's hold on the database.
+/// The committer's hold on the tables.
 pub struct Committer {
-    database: Database,
-    records: Keyspace,
-    counters: Keyspace,
+    tables: Tables,
+    mark: Mark,
+    /// Groups written so far.
+    groups: u64,
 }
 
 /// What a group will have changed once written: seen by the later commits of the same group.
@@ -40,41 +46,37 @@ struct Pending {
 }
 
 impl Committer {
-    /// A committer over these tables.
-    pub fn new(database: Database, records: Keyspace, counters: Keyspace) -> Self {
-        Self { database, records, counters }
+    /// A committer that goes on after `groups` groups.
+    pub fn new(tables: Tables, mark: Mark, groups: u64) -> Self {
+        Self { tables, mark, groups }
     }
 
     /// Works until all senders are gone.
-    pub fn run(self, mut requests: mpsc::Receiver<Request>) {
+    pub fn run(mut self, mut requests: mpsc::Receiver<Request>) {
         while let Some(first) = requests.blocking_recv() {
+            let mut bytes = body_bytes(&first.ops);
             let mut group = vec![first];
-            let mut bytes = 0;
             while group.len() < GROUP_MAX && bytes < GROUP_BYTES_MAX {
                 let Ok(next) = requests.try_recv() else { break };
-                bytes += size(&next.ops);
+                bytes += body_bytes(&next.ops);
                 group.push(next);
             }
             self.commit_group(group);
         }
     }
 
-    fn commit_group(&self, group: Vec<Request>) {
+    fn commit_group(&mut self, group: Vec<Request>) {
         let mut pending = Pending::default();
-        let mut written = Vec::with_capacity(group.len());
-        for Request { ops, answer } in group {
-            match self.judge(&ops, &pending).and_then(|()| self.apply(ops, &mut pending)) {
-                Ok(()) => written.push(answer),
-                // Whoever asked may have gone; that is no concern of the others.
-                Err(error) => drop(answer.send(Err(error))),
-            }
+        let mut answers = Vec::with_capacity(group.len());
+        for Request { ops, answer, room } in group {
+            let outcome = self.judge(&ops, &pending).and_then(|()| self.apply(ops, &mut pending));
+            answers.push((answer, outcome, room));
         }
-        if written.is_empty() {
-            return;
-        }
-        let outcome = self.write(pending).map_err(|error| StoreError::Unavailable(format!("the commit could not be written: {error}")));
-        for answer in written {
-            drop(answer.send(outcome.clone()));
+        let written = self.write(pending);
+        // A refusal waits for the sync as well: it may rest on what was written just before it, and must not outlive that.
+        for (answer, outcome, _room) in answers {
+            // Whoever asked may have gone; that is no concern of the others.
+            drop(answer.send(written.clone().and(outcome)));
         }
     }
 
@@ -89,7 +91,7 @@ impl Committer {
             let found = match pending.records.get(&full) {
                 Some(change) => change.as_ref().map(|(etag, _)| *etag),
                 None => {
-                    let stored = self.records.get(&full).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+                    let stored = self.tables.records.get(&full).map_err(|error| StoreError::Unavailable(error.to_string()))?;
                     stored.map(|value| decode_etag(key.space, &value)).transpose()?
                 }
             };
@@ -109,7 +111,7 @@ impl Committer {
                 let sum = match sums.get(&full).or_else(|| pending.counters.get(&full)) {
                     Some(sum) => *sum,
                     None => {
-                        let stored = self.counters.get(&full).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+                        let stored = self.tables.counters.get(&full).map_err(|error| StoreError::Unavailable(error.to_string()))?;
                         stored.map_or(Ok(0), |value| decode_counter(key.space, &value))?
                     }
                 };
@@ -127,21 +129,25 @@ impl Committer {
         Ok(())
     }
 
-    fn write(&self, pending: Pending) -> Result<(), fjall::Error> {
-        let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
+    fn write(&mut self, pending: Pending) -> Result<(), StoreError> {
+        if pending.records.is_empty() && pending.counters.is_empty() {
+            return Ok(());
+        }
+        let group = self.groups.saturating_add(1);
+        let mut batch = self.tables.batch(group);
         for (key, change) in pending.records {
             match change {
-                Some((etag, body)) => batch.insert(&self.records, key, encode_value(etag, &body)),
-                None => batch.remove(&self.records, key),
+                Some((etag, body)) => batch.insert(&self.tables.records, key, encode_value(etag, &body)),
+                None => batch.remove(&self.tables.records, key),
             }
         }
         for (key, sum) in pending.counters {
-            batch.insert(&self.counters, key, sum.to_be_bytes());
+            batch.insert(&self.tables.counters, key, sum.to_be_bytes());
         }
-        batch.commit()
+        batch.commit().map_err(|error| StoreError::Unavailable(format!("the commit could not be written: {error}")))?;
+        self.groups = group;
+        // The group is durable whether or not the mark says so. A mark that lags only sees less.
+        let _ = self.mark.set(group);
+        Ok(())
     }
-}
-
-fn size(ops: &[Op]) -> usize {
-    ops.iter().map(|op| if let Op::Put { body, .. } = op { body.len() } else { 0 }).sum()
 }

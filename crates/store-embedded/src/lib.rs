@@ -4,120 +4,110 @@
 //! of a second after a crash, and neither a C++ compiler nor libclang to build it.
 
 mod committer;
+mod error;
 mod layout;
+mod mark;
+mod tables;
 
-use std::{fmt, path::Path, thread::JoinHandle};
+use std::{path::Path, sync::Arc, thread::JoinHandle};
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions};
-use tokio::sync::{mpsc, oneshot};
-use usher_store::{BoxFuture, Found, Key, Op, SCAN_MAX, Space, Store, StoreError, Stored, TenantId, check_limits};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use usher_store::{BoxFuture, Found, Key, Op, SCAN_MAX, Space, Store, StoreError, Stored, TenantId, body_bytes, check_limits};
 
 use committer::{Committer, Request};
 use layout::{decode_value, full_key, full_prefix};
+use tables::Tables;
+
+pub use error::OpenError;
 
 /// Commits that may wait for the committer; beyond, callers wait to hand theirs over.
 const QUEUE_MAX: usize = 4_096;
+/// Bodies of the commits that wait, in bytes, for the same reason. Several of the largest commits fit.
+const QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Memory for cached blocks, in bytes. Small on purpose: the page cache stands behind it.
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
-/// Memory for one table's writes before they are flushed, in bytes.
-const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
-/// Journal kept before the oldest tables are flushed, in bytes; it bounds the work of a reopen after a crash.
-const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Why the store could not be opened.
-#[derive(Debug)]
-pub enum OpenError {
-    /// Another process has it open.
-    Locked {
-        /// Its folder.
-        folder: String,
-    },
-    /// The files are not what was written.
-    Corrupt {
-        /// Its folder.
-        folder: String,
-        /// What is wrong.
-        detail: String,
-    },
-    /// The files cannot be read or written.
-    Io {
-        /// Its folder.
-        folder: String,
-        /// What went wrong.
-        detail: String,
-    },
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Memory for cached blocks, in bytes. 8 MiB unless told otherwise; more helps where the data is larger than the page cache.
+    pub cache_bytes: u64,
 }
 
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Locked { folder } => {
-                write!(f, "the store in {folder} is in use by another process: stop it, or choose another state folder")
-            }
-            Self::Corrupt { folder, detail } => write!(f, "the store in {folder} is damaged ({detail}): restore it from a backup"),
-            Self::Io { folder, detail } => write!(f, "the store in {folder} cannot be opened: {detail}"),
-        }
+impl Default for Options {
+    fn default() -> Self {
+        Self { cache_bytes: CACHE_BYTES }
     }
 }
 
-impl std::error::Error for OpenError {}
-
 /// An open store. Dropping it ends the committer after the commits it was given.
 pub struct EmbeddedStore {
-    records: Keyspace,
-    counters: Keyspace,
+    tables: Tables,
     queue: Option<mpsc::Sender<Request>>,
+    room: Arc<Semaphore>,
     committer: Option<JoinHandle<()>>,
-    _database: Database,
 }
 
 impl EmbeddedStore {
     /// Opens the store in `folder`, or makes a new one there.
+    ///
+    /// # Errors
+    /// Where another process has it open, a later version wrote it, or files are missing or not what was written. Blocks of data
+    /// are checked when they are read, not here; see [`EmbeddedStore::verify`].
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        let told = |error| explain(folder, &error);
-        let database = Database::builder(folder)
-            .cache_size(CACHE_BYTES)
-            .worker_threads(2)
-            .max_journaling_size(JOURNAL_BYTES)
-            .manual_journal_persist(true)
-            .open()
-            .map_err(told)?;
-        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
-        let records = database.keyspace("records", options).map_err(told)?;
-        let counters = database.keyspace("counters", options).map_err(told)?;
+        Self::open_with(folder, &Options::default())
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`EmbeddedStore::open`].
+    pub fn open_with(folder: &Path, options: &Options) -> Result<Self, OpenError> {
+        let (tables, mark, groups) = Tables::open(folder, options)?;
         let (queue, requests) = mpsc::channel(QUEUE_MAX);
-        let committer = Committer::new(database.clone(), records.clone(), counters.clone());
+        let committer = Committer::new(tables.clone(), mark, groups);
         let thread = std::thread::Builder::new()
             .name("committer".into())
             .spawn(move || committer.run(requests))
-            .map_err(|error| OpenError::Io { folder: folder.display().to_string(), detail: error.to_string() })?;
-        Ok(Self { records, counters, queue: Some(queue), committer: Some(thread), _database: database })
+            .map_err(|error| OpenError::io(folder, &error))?;
+        let room = Arc::new(Semaphore::new(QUEUE_BYTES_MAX));
+        Ok(Self { tables, queue: Some(queue), room, committer: Some(thread) })
     }
-}
 
-fn explain(folder: &Path, error: &fjall::Error) -> OpenError {
-    let folder = folder.display().to_string();
-    match error {
-        fjall::Error::Locked => OpenError::Locked { folder },
-        fjall::Error::Io(error) => OpenError::Io { folder, detail: error.to_string() },
-        other => OpenError::Corrupt { folder, detail: other.to_string() },
+    /// Ends the committer after the commits it was given, and says whether it came to a good end. Dropping does the same in silence.
+    ///
+    /// # Errors
+    /// Where the committer has panicked; its callers were told that the store is unavailable.
+    pub fn close(mut self) -> Result<(), StoreError> {
+        self.end().map_err(|_| StoreError::Unavailable("the committer has panicked".into()))
+    }
+
+    /// Reads everything against its checksums, and returns how many records and counters there are. Takes about a second per
+    /// million; blocks the thread.
+    ///
+    /// # Errors
+    /// Where a block is not what was written.
+    pub fn verify(&self) -> Result<u64, StoreError> {
+        self.tables.verify()
+    }
+
+    fn end(&mut self) -> std::thread::Result<()> {
+        drop(self.queue.take());
+        self.committer.take().map_or(Ok(()), JoinHandle::join)
     }
 }
 
 impl Drop for EmbeddedStore {
     fn drop(&mut self) {
-        drop(self.queue.take());
-        if let Some(committer) = self.committer.take() {
-            // A committer that panicked has left its callers without an answer, which they have seen.
-            let _ = committer.join();
-        }
+        // A committer that panicked has left its callers without an answer, which they have seen.
+        let _ = self.end();
     }
 }
 
 impl Store for EmbeddedStore {
     fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Stored>, StoreError>> {
         Box::pin(async move {
-            let found = self.records.get(full_key(key)).map_err(|error| read_error(key.space, &error))?;
+            let found = self.tables.records.get(full_key(key)).map_err(|error| read_error(key.space, &error))?;
             found.map(|value| decode_value(key.space, &value)).transpose()
         })
     }
@@ -136,7 +126,7 @@ impl Store for EmbeddedStore {
             // The least key after `after` is itself with a zero byte.
             let from = after.map_or_else(|| within.clone(), |after| [head.as_slice(), after, &[0]].concat()).max(within.clone());
             let mut found = Vec::new();
-            for guard in self.records.range(from..).take(limit.min(SCAN_MAX)) {
+            for guard in self.tables.records.range(from..).take(limit.min(SCAN_MAX)) {
                 let (key, value) = guard.into_inner().map_err(|error| read_error(space, &error))?;
                 if !key.starts_with(&within) {
                     break;
@@ -150,7 +140,7 @@ impl Store for EmbeddedStore {
 
     fn counter<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<i64, StoreError>> {
         Box::pin(async move {
-            let found = self.counters.get(full_key(key)).map_err(|error| read_error(key.space, &error))?;
+            let found = self.tables.counters.get(full_key(key)).map_err(|error| read_error(key.space, &error))?;
             found.map_or(Ok(0), |value| layout::decode_counter(key.space, &value))
         })
     }
@@ -161,7 +151,10 @@ impl Store for EmbeddedStore {
             let stopped = || StoreError::Unavailable("the committer has stopped; see the log, then restart".into());
             let (answer, answered) = oneshot::channel();
             let queue = self.queue.as_ref().ok_or_else(stopped)?;
-            queue.send(Request { ops, answer }).await.map_err(|_| stopped())?;
+            // It can be had: the port's limit on a commit is lower than all there is.
+            let bytes = u32::try_from(body_bytes(&ops)).unwrap_or(u32::MAX);
+            let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| stopped())?;
+            queue.send(Request { ops, answer, room }).await.map_err(|_| stopped())?;
             answered.await.map_err(|_| stopped())?
         })
     }

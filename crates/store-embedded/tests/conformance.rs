@@ -27,22 +27,49 @@ async fn the_embedded_store_conforms() {
 #[tokio::test]
 async fn what_was_committed_is_there_after_a_reopen() {
     let folder = folder("reopen");
-    let store = EmbeddedStore::open(&folder).unwrap();
-    store.commit(vec![put("kept", Expect::Absent, 4), Op::Add { key: conformance::key("n"), delta: 3 }]).await.unwrap();
+    conformance::reopening(|| Arc::new(EmbeddedStore::open(&folder).unwrap())).await;
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_bodies_than_may_wait_at_once_all_get_through() {
+    let folder = folder("large");
+    let store = Arc::new(EmbeddedStore::open(&folder).unwrap());
+    let write = |n: u64| {
+        let (store, body) = (Arc::clone(&store), vec![7; usher_store::BODY_BYTES_MAX]);
+        let op = Op::Put { key: conformance::key(&format!("large-{n}")), expect: Expect::Absent, etag: 1, body };
+        tokio::spawn(async move { store.commit(vec![op]).await })
+    };
+    for task in (0..48).map(write).collect::<Vec<_>>() {
+        assert_eq!(task.await.unwrap(), Ok(()));
+    }
+    assert_eq!(store.verify(), Ok(48));
     drop(store);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test]
+async fn commits_handed_over_before_closing_are_durable_after_it() {
+    let folder = folder("close");
     let store = EmbeddedStore::open(&folder).unwrap();
-    let stored = store.get(&conformance::key("kept")).await.unwrap().unwrap();
-    assert_eq!((stored.etag, stored.body), (4, b"kept".to_vec()));
-    assert_eq!(store.counter(&conformance::key("n")).await.unwrap(), 3);
-    drop(store);
+    // Polled once, so handed over, and then given up.
+    for n in 0..50 {
+        let mut commit = store.commit(vec![put(&format!("late-{n}"), Expect::Absent, 1)]);
+        std::future::poll_fn(|context| std::task::Poll::Ready(drop(commit.as_mut().poll(context)))).await;
+    }
+    store.close().unwrap();
+    assert_eq!(EmbeddedStore::open(&folder).unwrap().verify(), Ok(50));
     std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[tokio::test]
 async fn a_second_opening_is_refused_with_the_reason() {
     let folder = folder("locked");
-    let _open = EmbeddedStore::open(&folder).unwrap();
-    assert!(matches!(EmbeddedStore::open(&folder), Err(OpenError::Locked { .. })));
+    let open = EmbeddedStore::open(&folder).unwrap();
+    let Err(error @ OpenError::Locked { .. }) = EmbeddedStore::open(&folder) else { panic!("opened twice") };
+    assert!(error.to_string().contains("in use by another process"), "{error}");
+    drop(open);
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

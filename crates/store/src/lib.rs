@@ -18,6 +18,8 @@ pub const KEY_BYTES_MAX: usize = 64;
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Operations in one commit: a bulk request of ten enrollments with their index entries, with room.
 pub const OPS_MAX: usize = 128;
+/// Bodies of one commit together, in bytes: room for a full body and its company, yet little enough to bound what waits in memory.
+pub const COMMIT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Records in one scan.
 pub const SCAN_MAX: usize = 1000;
 
@@ -172,6 +174,10 @@ pub fn check_limits(ops: &[Op]) -> Result<(), StoreError> {
     if ops.len() > OPS_MAX {
         return Err(StoreError::Invalid(format!("{} operations in one commit, at most {OPS_MAX}", ops.len())));
     }
+    let bytes = body_bytes(ops);
+    if bytes > COMMIT_BYTES_MAX {
+        return Err(StoreError::Invalid(format!("{bytes} bytes in one commit, at most {COMMIT_BYTES_MAX}")));
+    }
     let mut seen = std::collections::HashSet::new();
     for op in ops {
         if op.key().key.len() > KEY_BYTES_MAX {
@@ -187,6 +193,11 @@ pub fn check_limits(ops: &[Op]) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// The bodies of a commit together, in bytes.
+pub fn body_bytes(ops: &[Op]) -> usize {
+    ops.iter().map(|op| if let Op::Put { body, .. } = op { body.len() } else { 0 }).sum()
 }
 
 /// Whether a condition holds for what is there.

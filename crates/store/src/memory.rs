@@ -1,8 +1,11 @@
-//! The fake: a store in memory that can be told to fail or to lose an answer.
+//! The fake: a store in memory that can be told to fail, to lose an answer, or to let commits wait.
 
 use std::{
     collections::BTreeMap,
+    future::poll_fn,
+    ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Poll, Waker},
 };
 
 use crate::{BoxFuture, Found, Key, Op, SCAN_MAX, Space, Store, StoreError, Stored, TenantId, check_limits, holds};
@@ -22,6 +25,10 @@ struct State {
     counters: BTreeMap<Key, i64>,
     faults: Vec<Fault>,
     commits: u64,
+    /// [`Hold`]s alive.
+    holds: usize,
+    /// Commits that wait for the last of them to end.
+    waiting: Vec<Waker>,
 }
 
 /// A store in memory. Clones share it, so it can be "reopened".
@@ -41,8 +48,42 @@ impl MemoryStore {
         self.state().commits
     }
 
+    /// Lets commits wait until the answer is dropped: a slow store, without a clock.
+    #[must_use = "commits go on as soon as it is dropped"]
+    pub fn hold(&self) -> Hold {
+        self.state().holds += 1;
+        Hold(self.clone())
+    }
+
+    async fn not_held(&self) {
+        poll_fn(|context| {
+            let mut state = self.state();
+            if state.holds == 0 {
+                return Poll::Ready(());
+            }
+            state.waiting.push(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// While it lives, commits of its store wait.
+pub struct Hold(MemoryStore);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.holds -= 1;
+        if state.holds == 0 {
+            let waiting = std::mem::take(&mut state.waiting);
+            drop(state);
+            waiting.into_iter().for_each(Waker::wake);
+        }
     }
 }
 
@@ -88,12 +129,16 @@ impl Store for MemoryStore {
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Found>, StoreError>> {
         Box::pin(async move {
-            let from = Key { space, tenant, key: prefix.to_vec() };
+            let place = |key: &[u8]| Key { space, tenant, key: key.to_vec() };
+            // From the later of the two, so that a page deep in a listing costs no more than the first.
+            let from = match after.filter(|after| *after >= prefix) {
+                Some(after) => Bound::Excluded(place(after)),
+                None => Bound::Included(place(prefix)),
+            };
             let state = self.state();
-            let mine = state.records.range(from..).take_while(|(key, _)| key.space == space && key.tenant == tenant);
+            let mine = state.records.range((from, Bound::Unbounded)).take_while(|(key, _)| key.space == space && key.tenant == tenant);
             let mine = mine.take_while(|(key, _)| key.key.starts_with(prefix));
-            let wanted = mine.filter(|(key, _)| after.is_none_or(|after| key.key.as_slice() > after));
-            Ok(wanted.take(limit.min(SCAN_MAX)).map(|(key, stored)| (key.key.clone(), stored.clone())).collect())
+            Ok(mine.take(limit.min(SCAN_MAX)).map(|(key, stored)| (key.key.clone(), stored.clone())).collect())
         })
     }
 
@@ -104,6 +149,7 @@ impl Store for MemoryStore {
     fn commit(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
             check_limits(&ops)?;
+            self.not_held().await;
             let mut state = self.state();
             match state.faults.pop() {
                 None => state.commit(ops),
