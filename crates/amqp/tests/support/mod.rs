@@ -16,10 +16,7 @@ use usher_amqp::{
 };
 
 pub fn server(limits: Limits) -> server::Session {
-    server::Session::new(
-        server::Options { container_id: "usher".into(), mechanisms: vec!["PLAIN".into(), "TPM".into()], limits },
-        0,
-    )
+    server::Session::new(server::Options { container_id: "usher".into(), mechanisms: vec!["PLAIN".into(), "TPM".into()], limits }, 0)
 }
 
 pub fn client(sasl: Sasl, limits: Limits) -> client::Session {
