@@ -118,18 +118,22 @@ impl Session {
         }
     }
 
-    /// Takes bytes that arrived, in pieces of any size. Bytes after the end are ignored.
+    /// Takes bytes that arrived, in pieces of any size. Bytes after the end are ignored. They wait while there are events to poll or a
+    /// verdict to give; a driver that goes on feeding meanwhile sees the connection closed at [`Limits::unread_bytes`].
     pub fn handle_bytes(&mut self, bytes: &[u8], now_ms: u64) {
         if self.is_closed() {
             return;
         }
         self.connection.heard(now_ms);
+        if self.reader.buffered() > self.connection.limits().waiting_bytes_max() {
+            return self.connection.fail(Close::TooMany("bytes while the driver is busy"));
+        }
         self.reader.feed(bytes);
         self.work();
     }
 
     fn work(&mut self) {
-        while !self.is_closed() {
+        while !self.is_closed() && self.connection.has_room_for_events() {
             match self.step() {
                 Ok(true) => {}
                 Ok(false) => return,
@@ -142,7 +146,6 @@ impl Session {
         let limits = *self.connection.limits();
         match self.phase {
             Phase::SaslHeader | Phase::AmqpHeader => self.step_header(),
-            Phase::SaslVerdict if self.reader.buffered() > limits.unread_bytes => Err(Close::TooMany("bytes before an answer")),
             Phase::SaslVerdict => Ok(false),
             Phase::SaslMechanisms | Phase::SaslChallenge => match self.reader.frame(limits.sasl_frame_bytes)? {
                 Some(frame) => self.handle_sasl(frame).map(|()| true),
@@ -279,7 +282,10 @@ impl Session {
 
     /// The next thing that happened.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.connection.poll_event()
+        let event = self.connection.poll_event();
+        // What waits behind many events goes on now.
+        self.work();
+        event
     }
 
     /// Bytes to write. Once it gives none and [`Self::is_closed`], the stream can be closed.

@@ -24,7 +24,7 @@ pub struct Limits {
     pub in_flight: usize,
     /// Bytes of frames and messages that the peer has not read or granted credit for.
     pub unsent_bytes: usize,
-    /// Bytes that may arrive while the driver makes up its mind about SASL.
+    /// Bytes that may wait while the driver makes up its mind or has events to poll; never less than a frame.
     pub unread_bytes: usize,
     /// Time for the first 8 bytes, in milliseconds.
     pub header_ms: u64,
@@ -52,5 +52,12 @@ impl Default for Limits {
             open_ms: 120_000,
             idle_ms: 240_000,
         }
+    }
+}
+
+impl Limits {
+    /// Bytes that may wait before more are taken.
+    pub(crate) fn waiting_bytes_max(&self) -> usize {
+        self.unread_bytes.max(self.frame_bytes)
     }
 }

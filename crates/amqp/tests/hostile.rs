@@ -81,7 +81,7 @@ fn bytes_before_a_verdict_are_bounded() {
     let mut wire = Wire::new(Sasl::plain("u", "p"));
     assert!(matches!(wire.server_event(), Event::SaslInit { .. }));
     let flood = vec![0; 16 * 1024];
-    for _ in 0..8 {
+    for _ in 0..9 {
         wire.server.handle_bytes(&flood, 0);
         assert_eq!(wire.server.poll_event(), None);
     }
@@ -89,6 +89,31 @@ fn bytes_before_a_verdict_are_bounded() {
     assert!(matches!(wire.server.poll_event(), Some(Event::Closed(Close::TooMany(_)))));
     wire.server.sasl_outcome(SaslCode::Ok);
     assert_eq!(wire.server.poll_event(), None);
+}
+
+#[test]
+fn frames_wait_until_the_driver_has_polled_its_events() {
+    let mut peer = RawPeer::begun(Limits::default());
+    let mut body = BytesMut::new();
+    let mut out = BytesMut::new();
+    for performative in
+        [Performative::Attach(Box::new(attach(Role::Sender, 0))), Performative::Detach(Detach { handle: 0, closed: true, error: None })]
+    {
+        performative.encode(&mut body);
+        encode_frame(FrameKind::Amqp, 0, &[&body.split()], &mut out);
+    }
+    // Each piece holds more events than may wait; all of them come in the end.
+    let piece = out.repeat(500);
+    peer.bytes(&piece);
+    let events = std::iter::from_fn(|| peer.server.poll_event()).count();
+    assert_eq!(events, 1000);
+    // A driver that never polls is not fed for ever.
+    let fed = (0..100).take_while(|_| {
+        peer.bytes(&piece);
+        !peer.server.is_closed()
+    });
+    assert!(fed.count() < 10);
+    assert!(matches!(peer.closed(), Some(Close::TooMany(_))));
 }
 
 #[test]

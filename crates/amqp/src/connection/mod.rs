@@ -33,6 +33,10 @@ use session::Session;
 /// Shortest time between two signs of life, in milliseconds: whatever a peer asks for, it cannot make this side busy.
 const KEEP_ALIVE_MS_MIN: u64 = 250;
 
+/// Events that wait before no more frames are read. A frame makes one at most, but for an end, a disposition or a close, which make as
+/// many as there are links or messages in flight.
+const EVENTS_MAX: usize = 64;
+
 /// Who this side is.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
@@ -112,6 +116,10 @@ impl Connection {
 
     pub fn push_event(&mut self, event: Event) {
         self.events.push_back(event);
+    }
+
+    pub fn has_room_for_events(&self) -> bool {
+        self.events.len() < EVENTS_MAX
     }
 
     pub fn poll_event(&mut self) -> Option<Event> {
