@@ -107,7 +107,7 @@ pub struct Provision {
     /// The leaf's private key, PEM
     #[arg(long, value_name = "FILE")]
     pub cert_key: Option<PathBuf>,
-    /// Prove by the machine's TPM 2.0 (needs tpm2-tools, and --transport https)
+    /// Prove by the machine's TPM 2.0 (needs tpm2-tools; --transport https, amqp or amqp-ws)
     #[arg(long, conflicts_with = "cert")]
     pub tpm: bool,
     /// How to reach the TPM, as tpm2-tools write it, for example swtpm:host=127.0.0.1,port=2321
@@ -134,6 +134,9 @@ pub struct Provision {
     /// Port for MQTT over TLS
     #[arg(long, value_name = "PORT")]
     pub mqtts_port: Option<u16>,
+    /// Port for AMQP over TLS
+    #[arg(long, value_name = "PORT")]
+    pub amqps_port: Option<u16>,
     /// Trusted root certificate, PEM
     #[arg(long, value_name = "FILE")]
     pub trust: Option<PathBuf>,

@@ -71,6 +71,7 @@ fn profile(arguments: &Provision) -> Result<Profile, Failure> {
     let trust = arguments.trust.clone().or_else(|| dev.as_ref().map(|dev| arguments.state.join(&dev.trust)));
     let ports = Ports {
         https: arguments.https_port.or(dev.as_ref().map(|dev| dev.device.https)).unwrap_or(443),
+        amqps: arguments.amqps_port.or(dev.as_ref().map(|dev| dev.device.amqps)).unwrap_or(5671),
         mqtts: arguments.mqtts_port.or(dev.as_ref().map(|dev| dev.device.mqtts)).unwrap_or(8883),
     };
     let credential = credential(arguments)?;

@@ -10,7 +10,7 @@ use crate::{Credential, Failure, Listener, Profile, Provisioned, Transport, conn
 /// The device API version of IoT Hub that the Node and Python SDKs send.
 const API_VERSION: &str = "2021-04-12";
 
-/// Connects to the assigned hub over MQTT, over a WebSocket where the device was provisioned by HTTPS, and reads the twin.
+/// Connects to the assigned hub over MQTT, over a WebSocket where the device was provisioned on the HTTPS port, and reads the twin.
 pub async fn read_twin(profile: &Profile, place: &Provisioned, transport: Transport, listener: Listener<'_>) -> Result<Value, Failure> {
     let trace = Trace::start(listener);
     let resource = format!("{}/devices/{}", place.hub, place.device_id);
@@ -27,7 +27,8 @@ pub async fn read_twin(profile: &Profile, place: &Provisioned, transport: Transp
         password,
         ..Connect::default()
     };
-    if transport == Transport::Mqtt {
+    // The hub is always spoken to in MQTT, in the same way through the network as the provisioning service was.
+    if matches!(transport, Transport::Mqtt | Transport::Amqp) {
         let stream = connect::connect(profile, &place.hub, profile.ports.mqtts, &trace).await?;
         return twin_by(Pump::open(stream, hello).await?, &trace).await;
     }

@@ -3,6 +3,7 @@
 //!
 //! It is a client like any other and knows nothing of the server but the protocol.
 
+mod amqp;
 mod connect;
 mod exchange;
 mod failure;
@@ -36,11 +37,15 @@ pub enum Transport {
     Mqtt,
     /// MQTT over WebSocket.
     MqttWs,
+    /// AMQP over TLS.
+    Amqp,
+    /// AMQP over WebSocket.
+    AmqpWs,
 }
 
 impl Transport {
     /// All of them.
-    pub const ALL: [Transport; 3] = [Transport::Https, Transport::Mqtt, Transport::MqttWs];
+    pub const ALL: [Transport; 5] = [Transport::Https, Transport::Mqtt, Transport::MqttWs, Transport::Amqp, Transport::AmqpWs];
 
     /// The name on the command line and in tables.
     pub fn name(self) -> &'static str {
@@ -48,6 +53,8 @@ impl Transport {
             Self::Https => "https",
             Self::Mqtt => "mqtt",
             Self::MqttWs => "mqtt-ws",
+            Self::Amqp => "amqp",
+            Self::AmqpWs => "amqp-ws",
         }
     }
 
@@ -91,7 +98,7 @@ pub async fn provision(
             exchange::converse(&mut https, profile, payload, &trace).await?
         }
         Transport::Mqtt | Transport::MqttWs if matches!(profile.credential, Credential::Tpm(_)) => {
-            return Err(Failure::settings("no service takes a TPM over MQTT; use --transport https"));
+            return Err(Failure::settings("no service takes a TPM over MQTT; use --transport https or amqp"));
         }
         Transport::Mqtt => {
             let stream = connect::connect(profile, &profile.host, profile.ports.mqtts, &trace).await?;
@@ -106,6 +113,21 @@ pub async fn provision(
             let mut mqtt = mqtt::Mqtt::open(socket, profile, token, &trace).await?;
             let state = exchange::converse(&mut mqtt, profile, payload, &trace).await?;
             mqtt.close().await;
+            state
+        }
+        Transport::Amqp => {
+            let stream = connect::connect(profile, &profile.host, profile.ports.amqps, &trace).await?;
+            let mut amqp = amqp::Amqp::open(stream, profile, token, &trace).await?;
+            let state = exchange::converse(&mut amqp, profile, payload, &trace).await?;
+            amqp.close().await;
+            state
+        }
+        Transport::AmqpWs => {
+            let stream = connect::connect(profile, &profile.host, profile.ports.https, &trace).await?;
+            let socket = connect::websocket(stream, &profile.host, profile.ports.https, "AMQPWSB10", &trace).await?;
+            let mut amqp = amqp::Amqp::open(socket, profile, token, &trace).await?;
+            let state = exchange::converse(&mut amqp, profile, payload, &trace).await?;
+            amqp.close().await;
             state
         }
     };

@@ -34,6 +34,8 @@ pub struct Ports {
     pub https: u16,
     /// MQTT over TLS.
     pub mqtts: u16,
+    /// AMQP over TLS.
+    pub amqps: u16,
 }
 
 /// What a device proves itself with.

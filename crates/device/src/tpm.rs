@@ -58,6 +58,16 @@ impl Tpm {
         }
     }
 
+    /// TPM2B_PUBLIC of the endorsement key.
+    pub fn endorsement_key(&self) -> &[u8] {
+        &self.endorsement_key
+    }
+
+    /// TPM2B_PUBLIC of the storage root key.
+    pub fn storage_root_key(&self) -> &[u8] {
+        &self.storage_root_key
+    }
+
     /// The registration ID that Azure's SDKs make of the endorsement key.
     pub fn registration_id(&self) -> Result<String, Failure> {
         let key = tpm::StorageKey::parse(&self.endorsement_key).map_err(|why| trouble(why.to_string()))?;

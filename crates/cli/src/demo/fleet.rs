@@ -58,12 +58,12 @@ pub fn fleet() -> Result<(Vec<Member>, Enrollments), String> {
 }
 
 /// A device with a TPM, and its enrollment. TPMs are enrolled one by one.
-pub fn tpm_member(tcti: &str) -> Result<(Member, (String, Value)), String> {
+pub fn tpm_member(tcti: &str, transport: Transport) -> Result<(Member, (String, Value)), String> {
     let tpm = Tpm::open(Some(tcti.to_owned())).map_err(|why| why.to_string())?;
-    let id = "tpm-https";
+    let id = format!("tpm-{}", transport.name());
     let attestation = json!({ "type": "tpm", "tpm": { "endorsementKey": tpm.keys().endorsement_key } });
     let credential = Credential::Tpm(Arc::new(tpm));
-    Ok((member(id.into(), "TPM 2.0, individual", credential, Transport::Https, "individual"), individual(id, &attestation)))
+    Ok((member(id.clone(), "TPM 2.0, individual", credential, transport, "individual"), individual(&id, &attestation)))
 }
 
 fn member(registration_id: String, kind: &'static str, credential: Credential, transport: Transport, enrolled: &str) -> Member {

@@ -6,7 +6,7 @@ mod software_tpm;
 use std::{path::Path, time::Duration};
 
 use serde_json::{Value, json};
-use usher_device::{Failure, Ports, Profile, Provisioned, ServiceClient, provision, read_twin, trust_from_file};
+use usher_device::{Failure, Ports, Profile, Provisioned, ServiceClient, Transport, provision, read_twin, trust_from_file};
 use usher_domain::HubName;
 use usher_server::{DevOptions, Manifest, dev};
 
@@ -43,7 +43,10 @@ async fn run_in(folder: &Path, arguments: &Demo) -> Result<(), String> {
     options.bind.truncate(1);
     let running = dev::start(options).await.map_err(|why| why.to_string())?;
     let device = &running.manifest.device;
-    say(&format!("usher runs on {} (HTTPS {}, MQTT {}) with two embedded hubs.", device.host, device.https, device.mqtts));
+    say(&format!(
+        "usher runs on {} (HTTPS {}, MQTT {}, AMQP {}) with two embedded hubs.",
+        device.host, device.https, device.mqtts, device.amqps
+    ));
     let tpm = SoftwareTpm::start(&folder.join("tpm"))?;
     if tpm.is_none() {
         say("No TPM is shown: swtpm and tpm2-tools are not installed (apt-get install swtpm tpm2-tools).");
@@ -70,9 +73,11 @@ async fn provision_all(folder: &Path, manifest: &Manifest, tpm: Option<&Software
     let mut outcomes = Vec::new();
     let (mut members, mut enrollments) = fleet()?;
     if let Some(tpm) = tpm {
-        let (member, enrollment) = tpm_member(&tpm.tcti)?;
-        members.push(member);
-        enrollments.push(enrollment);
+        for transport in [Transport::Https, Transport::Amqp, Transport::AmqpWs] {
+            let (member, enrollment) = tpm_member(&tpm.tcti, transport)?;
+            members.push(member);
+            enrollments.push(enrollment);
+        }
     }
     for (path, document) in &enrollments {
         service.put(path, document).await?;
@@ -80,7 +85,7 @@ async fn provision_all(folder: &Path, manifest: &Manifest, tpm: Option<&Software
     for member in members {
         let profile = Profile {
             host: manifest.device.host.clone(),
-            ports: Ports { https: manifest.device.https, mqtts: manifest.device.mqtts },
+            ports: Ports { https: manifest.device.https, mqtts: manifest.device.mqtts, amqps: manifest.device.amqps },
             id_scope: manifest.id_scope.clone(),
             registration_id: member.registration_id.clone(),
             credential: member.credential.clone(),
