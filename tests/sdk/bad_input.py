@@ -16,6 +16,7 @@ import certificates
 import python_device
 from enrolling import Enroller
 from server import node
+from tpm import Tpm
 
 API = "api-version=2019-03-31"
 
@@ -221,6 +222,102 @@ class World:
         before = len(self.server.log())
         assert certificate_without_key(self.server, identity), "a certificate was taken without its key"
         assert "registration accepted" not in self.server.log()[before:]
+
+    # -- TPM
+
+    def tpm_keys(self):
+        """The software TPM's public keys, its device enrolled."""
+        if not hasattr(self, "keys"):
+            tpm = Tpm()
+            self.keys = node(self.server, "tpm_keys.js", {})
+            tpm.stop()
+            assert self.keys["ok"], self.keys
+            self.enroller.individual("bad-tpm", {"type": "tpm", "tpm": {"endorsementKey": self.keys["endorsementKey"]}})
+        return self.keys
+
+    def show_tpm(self, status, check, device="bad-tpm", ek=None, srk=None, **request):
+        keys = self.tpm_keys()
+        tpm = {"endorsementKey": ek or keys["endorsementKey"], "storageRootKey": srk or keys["storageRootKey"]}
+        self.refused_by_http(status, check, "PUT", self.path(device=device), body=json.dumps({"tpm": tpm}).encode(), **request)
+
+    def a_TPM_that_is_not_enrolled(self):
+        self.show_tpm(404, "enrollment.none", device="nobody-tpm")
+
+    def a_TPM_with_another_endorsement_key(self):
+        self.show_tpm(401, "EndorsementKey", ek=self.tpm_keys()["storageRootKey"])
+
+    def a_TPM_key_that_is_tampered_with(self):
+        raw = base64.b64decode(self.tpm_keys()["storageRootKey"])
+        for bent in (raw[:-1], raw + b"x", b"\xff\xff" + raw[2:], raw[:9] + bytes([raw[9] ^ 0x12]) + raw[10:], b""):
+            self.show_tpm(401, "TpmKeyForm", srk=base64.b64encode(bent or b"\0").decode())
+        self.show_tpm(400, "body.tpm", srk="not base64!")
+
+    def a_TPM_token_not_signed_by_the_challenges_key(self):
+        keys = self.tpm_keys()
+        self.show_tpm(401, "tpm.challenge", headers=self.auth(device="bad-tpm"))
+        tpm = {"endorsementKey": keys["endorsementKey"], "storageRootKey": keys["storageRootKey"]}
+        status, _, body = self.http("PUT", self.path(device="bad-tpm"), body=json.dumps({"tpm": tpm}).encode())
+        challenge = json.loads(body)
+        assert status == 401 and challenge["keyName"] == "registration" and "status" not in challenge, challenge
+        again = json.loads(self.http("PUT", self.path(device="bad-tpm"), body=json.dumps({"tpm": tpm}).encode())[2])
+        assert again["authenticationKey"] != challenge["authenticationKey"], "a challenge was sent twice"
+        self.show_tpm(401, "TokenSignature", headers=self.auth(device="bad-tpm", key=base64.b64decode(challenge["authenticationKey"])[:32]))
+
+    # -- raw AMQP
+
+    def amqp(self, data, wait=1.5):
+        """Sends bytes and returns all that came until the server closed or the time passed."""
+        with self.connect(self.server.manifest["device"]["amqps"]) as tls:
+            tls.sendall(data)
+            tls.settimeout(wait)
+            got = b""
+            try:
+                while chunk := tls.recv(65536):
+                    got += chunk
+            except TimeoutError:
+                return got, False
+            except (ConnectionError, ssl.SSLError):
+                pass
+            return got, True
+
+    def closed_by_amqp(self, data, wait=1.5):
+        before = len(self.server.log())
+        got, closed = self.amqp(data, wait)
+        assert closed, f"the connection was left open: {got}"
+        self.logged(before, "amqp.")
+
+    def a_frame_that_lies_about_its_size(self):
+        bare = b"AMQP\x00\x01\x00\x00"
+        for frame in (b"\xff\xff\xff\xff\x02\x00\x00\x00", b"\x00\x00\x00\x04\x02\x00\x00\x00", b"\x00\x00\x00\x10\xff\x00\x00\x00" + b"x" * 8):
+            self.closed_by_amqp(bare + frame)
+        # A list that says it has four thousand million elements.
+        self.closed_by_amqp(bare + b"\x00\x00\x00\x14\x02\x00\x00\x00\x00\x53\x10\xd0\xff\xff\xff\xff\xff\xff\xff\xff")
+
+    def a_stream_that_is_not_AMQP(self):
+        self.closed_by_amqp(b"GET / HTTP/1.1\r\n\r\n")
+
+    def a_SASL_response_before_the_choice(self):
+        self.closed_by_amqp(b"AMQP\x03\x01\x00\x00" + b"\x00\x00\x00\x10\x02\x01\x00\x00\x00\x53\x43\xc0\x03\x01\xa0\x00")
+
+    def a_peer_that_says_nothing(self):
+        self.closed_by_amqp(b"", wait=30)
+
+    def a_link_to_another_devices_address(self):
+        import uamqp
+        before = len(self.server.log())
+        user = f"{self.server.id_scope}/registrations/bad-device"
+        auth = uamqp.authentication.SASLPlain(self.server.host, user, self.token(), verify=self.server.trust)
+        address = f"amqps://{self.server.host}/{self.server.id_scope}/registrations/somebody-else"
+        client = uamqp.SendClient(address, auth=auth, error_policy=uamqp.errors.ErrorPolicy(max_retries=0))
+        try:
+            client.send_message(uamqp.Message(b"{}"))
+        except Exception as error:
+            assert "UnauthorizedAccess" in str(error) and "trackingId" in str(error), error
+        else:
+            raise AssertionError("the link was taken")
+        finally:
+            client.close()
+        self.logged(before, "amqp.address")
 
     # -- raw MQTT
 

@@ -22,13 +22,16 @@ use usher_provisioning::Transport;
 
 use crate::doors::Doors;
 
+/// Largest message on any AMQP link, in bytes: IoT Hub's 256 KiB with its properties. The device API itself takes less.
+const MESSAGE_BYTES_MAX: usize = 288 * 1024;
+
 /// Serves one connection until it ends.
 pub async fn serve<IO>(doors: Arc<Doors>, io: IO, peer: Peer, transport: Transport, mut stop: watch::Receiver<bool>)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let mechanisms = MECHANISMS.map(Into::into).to_vec();
-    let options = Options { container_id: "usher".into(), mechanisms, limits: Limits::default() };
+    let options = Options { container_id: "usher".into(), mechanisms, limits: Limits { message_bytes: MESSAGE_BYTES_MAX, ..Limits::default() } };
     let mut link = Link::new(io, Session::new(options, 0));
     loop {
         let event = tokio::select! {
