@@ -4,8 +4,10 @@
 //! in cost whatever their length.
 
 mod error;
+mod tenant_keys;
 mod token;
 mod vault;
 
 pub use error::RecordError;
+pub use tenant_keys::{Rotation, rotate_master};
 pub use vault::{Page, Vault, Versioned};

@@ -4,13 +4,20 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{RecordError, Vault};
 
-/// Longest token taken back, in characters.
+/// Longest token, in characters: it travels in a header.
 const TOKEN_CHARS_MAX: usize = 512;
 
 impl Vault {
     /// Seals `position` into a token that only this tenant and only the same `purpose` can open.
+    ///
+    /// # Errors
+    /// Where the position is so long that the token would not be taken back.
     pub fn seal_token(&self, purpose: &str, position: &[u8]) -> Result<String, RecordError> {
-        Ok(URL_SAFE_NO_PAD.encode(self.keys().seal(&place(purpose), position)?))
+        let token = URL_SAFE_NO_PAD.encode(self.keys().seal(&place(purpose), position)?);
+        if token.len() > TOKEN_CHARS_MAX {
+            return Err(RecordError::Invalid(format!("a token of {} characters, at most {TOKEN_CHARS_MAX}", token.len())));
+        }
+        Ok(token)
     }
 
     /// Opens a token; `None` where it was made up, altered, or made for something else.

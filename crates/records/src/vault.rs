@@ -5,12 +5,10 @@ use std::sync::Arc;
 use aws_lc_rs::rand;
 use serde::{Serialize, de::DeserializeOwned};
 use usher_seal::{MasterKey, SealError, TenantKeys};
-use usher_store::{Expect, Key, Op, Space, Store, StoreError, Stored, TenantId};
+use usher_store::{Expect, Key, Op, Space, Store, Stored, TenantId};
 
-use crate::RecordError;
+use crate::{RecordError, tenant_keys};
 
-/// Where tenants' wrapped keys lie, under tenant 0. The one space whose keys are plain: they are tenant numbers.
-const KEYS: Space = Space(0);
 /// First byte of a record's text. A later shape gets a later number and a way to read the earlier.
 const TEXT_VERSION: u8 = 1;
 
@@ -45,18 +43,7 @@ struct Inner {
 impl Vault {
     /// Opens a tenant's vault; makes its keys where it has none yet. Safe against another node doing the same.
     pub async fn open_tenant(store: Arc<dyn Store>, master: &MasterKey, tenant: TenantId) -> Result<Self, RecordError> {
-        let key = Key { space: KEYS, tenant: TenantId(0), key: tenant.0.to_be_bytes().to_vec() };
-        if store.get(&key).await?.is_none() {
-            let body = TenantKeys::generate()?.wrap(master, tenant.0)?;
-            match store.commit(vec![Op::Put { key: key.clone(), expect: Expect::Absent, etag: 1, body }]).await {
-                // Another node was faster: its keys are the tenant's.
-                Ok(()) | Err(StoreError::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let missing = || RecordError::Corrupt { space: KEYS, detail: "the tenant's keys are gone".into() };
-        let stored = store.get(&key).await?.ok_or_else(missing)?;
-        let keys = TenantKeys::unwrap(master, tenant.0, &stored.body)?;
+        let keys = tenant_keys::open_or_make(store.as_ref(), master, tenant).await?;
         Ok(Self(Arc::new(Inner { store, keys, tenant })))
     }
 
@@ -175,7 +162,7 @@ impl Vault {
 }
 
 /// A random ETag: unlike a counter it does not repeat when a record is deleted and made again.
-fn new_etag() -> Result<u64, RecordError> {
+pub(crate) fn new_etag() -> Result<u64, RecordError> {
     let mut bytes = [0; 8];
     rand::fill(&mut bytes).map_err(|_| SealError::Module)?;
     Ok(u64::from_le_bytes(bytes).max(1))

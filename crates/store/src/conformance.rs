@@ -199,7 +199,7 @@ async fn claims(store: &dyn Store) {
 /// A refused commit counts nothing, all others count exactly, also when they are grouped with refused ones.
 async fn counting_at_once(store: &dyn Store) {
     let count = |n: u64| {
-        let expect = if n % 4 == 0 { Expect::Etag(99) } else { Expect::Absent };
+        let expect = if n.is_multiple_of(4) { Expect::Etag(99) } else { Expect::Absent };
         store.commit(vec![Op::Add { key: key("many"), delta: 1 }, Op::Check { key: key("never"), expect }])
     };
     let outcomes = together((0..AT_ONCE).map(count).collect()).await;
