@@ -13,7 +13,7 @@ use usher_hub_embedded::{
 };
 use usher_mqtt::{
     packet::{Publish, Qos, Will},
-    server::Session,
+    server::{PublishError, Session},
 };
 
 use super::{
@@ -201,8 +201,19 @@ impl Conversation {
             };
             let bag = property_bag::of_cloud_message(&message, device_id.as_str());
             let sent = self.session.publish(topic::cloud_message(device_id.as_str(), &bag), message.body.into(), qos);
-            // Full: tried again once the device has read.
-            let Ok(packet_id) = sent else { return Ok(()) };
+            let packet_id = match sent {
+                Ok(packet_id) => packet_id,
+                // Properties that make too long a topic: it can never be sent, and must not keep back what comes after it.
+                Err(PublishError::Topic) => {
+                    tracing::warn!(hub = %self.hub.name(), device = %device_id, sequence, check = "CloudMessage",
+                        "a cloud-to-device message is dropped: its properties are too long for MQTT");
+                    self.last_message = sequence;
+                    self.complete(sequence).await?;
+                    continue;
+                }
+                // Tried again once the device has read.
+                Err(PublishError::QueueFull | PublishError::NotConnected) => return Ok(()),
+            };
             self.last_message = sequence;
             if qos == Qos::AtMostOnce {
                 self.complete(sequence).await?;
