@@ -180,6 +180,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Pump<IO> {
         let asked = self.session.attach(link).map_err(|why| unexpected(step, &why.to_string()))?;
         loop {
             match self.event(step).await? {
+                // A refusal is an attach without the server's terminus, and the reason in the detach behind it (AMQP 2.6.3).
+                Event::Attached(attached) if attached.source.is_none() || attached.target.is_none() => {}
                 Event::Attached(attached) if attached.link == asked => return Ok(asked),
                 Event::Detached { error, .. } => {
                     let description = error.and_then(|error| error.description).unwrap_or_default();
