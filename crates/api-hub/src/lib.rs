@@ -1,8 +1,9 @@
-//! The embedded hub at the rim: IoT Hub's REST and its MQTT for devices.
+//! The embedded hub at the rim: IoT Hub's REST, and its MQTT and AMQP for devices.
 //!
 //! Bytes and headers become calls of the hub and its answers become bytes again; no rule of the hub lives here.
 
 pub mod access;
+pub mod amqp;
 pub mod mqtt;
 pub mod property_bag;
 pub mod rest;
