@@ -9,12 +9,13 @@ const { X509Security } = require('azure-iot-security-x509');
 const { TpmAuthenticationProvider } = require('azure-iot-security-tpm');
 const { Client, Message } = require('azure-iot-device');
 const hubMqtt = require('azure-iot-device-mqtt');
+const hubAmqp = require('azure-iot-device-amqp');
 const { Registry, Client: ServiceClient } = require('azure-iothub');
 const { run, call, until } = require('./job');
 const { tpmClient } = require('./tpm');
 
 const PROVISIONING = { https: Http, mqtt: Mqtt, 'mqtt-ws': MqttWs, amqp: Amqp, 'amqp-ws': AmqpWs };
-const HUB = { https: hubMqtt.Mqtt, mqtt: hubMqtt.Mqtt, 'mqtt-ws': hubMqtt.MqttWs, amqp: hubMqtt.Mqtt, 'amqp-ws': hubMqtt.MqttWs };
+const HUB = { https: hubMqtt.Mqtt, mqtt: hubMqtt.Mqtt, 'mqtt-ws': hubMqtt.MqttWs, amqp: hubAmqp.Amqp, 'amqp-ws': hubAmqp.AmqpWs };
 
 async function provision(job) {
   const security = job.tpm ? job.tpmClient : job.key ? new SymmetricKeySecurityClient(job.registrationId, job.key) : new X509Security(job.registrationId, { cert: job.cert, key: job.certKey });
