@@ -86,6 +86,36 @@ def query_and_statistics(server):
         hub.delete_device(f"query-{n}")
 
 
+def certificate_authority(server):
+    """A device that the hub knows by its CA alone: the CA is uploaded, the device connects with a certificate below it."""
+    import requests
+    import certificates
+    import python_device
+    from azure.iot.device import IoTHubDeviceClient
+    factory = certificates.Factory("hub CA")
+    host, token = python_device.sas_token(server.hub)
+    uploaded = requests.put(
+        f"https://{host}/usher/certificates/factory", data=factory.root.pem.encode(), verify=server.trust,
+        headers={"authorization": token, "content-type": "application/x-pem-file"})
+    assert uploaded.status_code in (200, 201, 204), uploaded.text
+    hub = manager(server)
+    hub.create_device_with_certificate_authority("api-ca", "enabled")
+    for identity, admitted in ((factory.device("api-ca"), True), (certificates.Factory("stranger").device("api-ca"), False)):
+        files = python_device.Files(identity)
+        device = IoTHubDeviceClient.create_from_x509_certificate(
+            files.x509(), hostname=host, device_id="api-ca", server_verification_cert=open(server.trust).read(), connection_retry=False)
+        try:
+            device.connect()
+            assert admitted, "a stranger's certificate was taken"
+            assert device.get_twin()["desired"]["$version"] >= 1
+        except Exception as error:
+            assert not admitted, error
+        finally:
+            device.shutdown()
+            files.remove()
+    hub.delete_device("api-ca")
+
+
 def wrong_key(server):
     from azure.iot.hub import IoTHubRegistryManager
     parts = server.hub.rsplit("SharedAccessKey=", 1)[0] + "SharedAccessKey=" + base64.b64encode(b"0" * 32).decode()
@@ -106,6 +136,7 @@ PYTHON_HUB = {
     "update by ETag": update_device,
     "twin: patch, null, replace, stale ETag": twins,
     "query with pages, statistics, bad query": query_and_statistics,
+    "a device by its CA, and a stranger": certificate_authority,
     "a wrong key is refused": wrong_key,
     "a method of a device that is offline": method_offline,
 }

@@ -17,6 +17,7 @@ sys.path.insert(0, os.getcwd())
 import apis  # noqa: E402
 import bad_input  # noqa: E402
 import cases  # noqa: E402
+import management  # noqa: E402
 from enrolling import Enroller  # noqa: E402
 from server import Server, node  # noqa: E402
 from tpm import Tpm  # noqa: E402
@@ -111,6 +112,7 @@ def main():
             print_table(rows)
         if options.only in (None, "apis"):
             others += run_named("API", apis.all_cases(server))
+            others += run_named("API", management.all_cases(server))
         if options.only in (None, "bad"):
             others += run_named("bad input", bad_input.all_cases(server))
         code = server.stop()

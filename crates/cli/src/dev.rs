@@ -57,6 +57,7 @@ fn print_welcome(running: &Running, state: &str) {
     println!("  ID scope            {}", manifest.id_scope);
     println!("  device endpoint     {} (HTTPS and WebSockets {}, MQTT {}, AMQP {})", device.host, device.https, device.mqtts, device.amqps);
     println!("  service API         {}", manifest.service.connection_string);
+    println!("  management API      {} (token in dev.json)", manifest.management.url);
     for hub in &manifest.hubs {
         println!("  hub                 {}", hub.connection_string);
     }

@@ -11,6 +11,7 @@ use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::info;
 use usher_api_hub::HubRest;
+use usher_api_management::ManagementApi;
 use usher_domain::{
     HubName, IdScope, Secret,
     clock::{Clock, Entropy},
@@ -33,7 +34,7 @@ use crate::{
     dev_ca::DevCa,
     doors::Doors,
     https, listener,
-    manifest::{DeviceEndpoint, HubEndpoint, Manifest, ServiceEndpoint},
+    manifest::{DeviceEndpoint, HubEndpoint, ManagementEndpoint, Manifest, ServiceEndpoint},
     mqtt,
     ports::{Bound, bind},
     tls,
@@ -41,6 +42,10 @@ use crate::{
 
 /// Where the dev CA lies, under tenant 0.
 const DEV_CA: Space = Space(100);
+/// Where the admin token lies, under tenant 0.
+const ADMIN: Space = Space(101);
+/// The device endpoint's name.
+const DEVICE_HOST: &str = "localhost";
 /// The root certificate's file.
 const TRUST: &str = "ca.pem";
 /// Time for open requests and operations to end once the server is told to stop.
@@ -135,13 +140,16 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     let https_port = bind(&options.bind, options.https_port, 443, 8443).await?;
     let mqtts_port = bind(&options.bind, options.mqtts_port, 8883, 8883).await?;
     let amqps_port = bind(&options.bind, options.amqps_port, 5671, 5671).await?;
-    let manifest = manifest(&tenant, &hubs, https_port.port, mqtts_port.port, amqps_port.port)?;
+    let token = ensure_admin_token(&system, entropy.as_ref()).await?;
+    let manifest = manifest(&tenant, &hubs, &token, [https_port.port, mqtts_port.port, amqps_port.port])?;
     let remarks = [&https_port, &mqtts_port, &amqps_port].into_iter().filter_map(|bound| bound.instead.clone()).collect();
 
     let ports = Ports { directory: Arc::clone(&directory), hubs: hubs.clone(), clock: Arc::clone(&clock), entropy: Arc::clone(&entropy) };
     let engine = Engine::new(ports);
+    let management = ManagementApi::new(Arc::clone(&directory), Arc::clone(&entropy), token, DEVICE_HOST.into());
     let service = usher_api_service::ServiceApi::new(directory, clock, entropy);
-    let doors = Arc::new(Doors { engine: engine.clone(), service, hubs: Arc::clone(&hubs), hub_rest: HubRest::new(Arc::clone(&hubs)) });
+    let doors =
+        Arc::new(Doors { engine: engine.clone(), service, management, hubs: Arc::clone(&hubs), hub_rest: HubRest::new(Arc::clone(&hubs)) });
     let (stop, stopping) = watch::channel(false);
     let tasks = open_doors(&doors, &acceptor, https_port, [mqtts_port, amqps_port], &stopping);
     manifest.write(&options.state).map_err(|error| folder_error(&options.state, &error))?;
@@ -287,6 +295,20 @@ async fn ensure_ca(system: &Vault, clock: &dyn Clock, entropy: &dyn Entropy) -> 
     Ok(ca)
 }
 
+/// The token of the management API, made on the first start.
+async fn ensure_admin_token(system: &Vault, entropy: &dyn Entropy) -> Result<Secret, StartError> {
+    let key = system.key(ADMIN, "token");
+    if let Some(found) = system.get::<Secret>(&key).await.map_err(|error| unreadable(&error))? {
+        return Ok(found.value);
+    }
+    let mut random = [0; 32];
+    entropy.fill(&mut random);
+    let token = Secret::new(hex(&random));
+    let (op, _) = system.put(key, Expect::Absent, &token).map_err(|error| unreadable(&error))?;
+    system.commit(vec![op]).await.map_err(|error| unreadable(&error))?;
+    Ok(token)
+}
+
 /// Every name under which clients may reach this server.
 fn server_names(options: &DevOptions, hubs: &EmbeddedHubs, tenant: &Tenant) -> Vec<String> {
     let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
@@ -298,7 +320,7 @@ fn server_names(options: &DevOptions, hubs: &EmbeddedHubs, tenant: &Tenant) -> V
     names
 }
 
-fn manifest(tenant: &Tenant, hubs: &EmbeddedHubs, https: u16, mqtts: u16, amqps: u16) -> Result<Manifest, StartError> {
+fn manifest(tenant: &Tenant, hubs: &EmbeddedHubs, token: &Secret, [https, mqtts, amqps]: [u16; 3]) -> Result<Manifest, StartError> {
     // SDKs take a host name as it stands, port included, and assume 443 without one.
     let with_port = |host: &str| if https == 443 { host.to_owned() } else { format!("{host}:{https}") };
     let service = &tenant.service;
@@ -317,8 +339,13 @@ fn manifest(tenant: &Tenant, hubs: &EmbeddedHubs, https: u16, mqtts: u16, amqps:
     };
     Ok(Manifest {
         id_scope: service.id_scope.to_string(),
-        device: DeviceEndpoint { host: "localhost".into(), https, mqtts, amqps },
+        device: DeviceEndpoint { host: DEVICE_HOST.into(), https, mqtts, amqps },
         service: ServiceEndpoint { connection_string },
+        management: ManagementEndpoint {
+            url: format!("https://{}", with_port(DEVICE_HOST)),
+            token: token.expose().to_owned(),
+            resource_id: usher_api_management::resource_id(&service.name),
+        },
         hubs: service.hubs.iter().filter_map(hub_endpoint).collect(),
         trust: TRUST.into(),
     })

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use usher_api_hub::HubRest;
+use usher_api_management::ManagementApi;
 use usher_api_service::ServiceApi;
 use usher_hub_embedded::EmbeddedHubs;
 use usher_provisioning::Engine;
@@ -13,6 +14,8 @@ pub struct Doors {
     pub engine: Engine,
     /// The service API.
     pub service: ServiceApi,
+    /// The management API.
+    pub management: ManagementApi,
     /// The embedded hubs.
     pub hubs: Arc<EmbeddedHubs>,
     /// Their REST API.

@@ -92,6 +92,9 @@ impl Visit {
         if usher_api_service::claims(path) {
             return self.doors.service.handle(request).await;
         }
+        if usher_api_management::claims(path) {
+            return self.doors.management.handle(request).await;
+        }
         if device_api::claims(path) {
             return device_api::handle(&self.doors.engine, &self.peer, request).await;
         }

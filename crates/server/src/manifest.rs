@@ -17,6 +17,8 @@ pub struct Manifest {
     pub device: DeviceEndpoint,
     /// The service API.
     pub service: ServiceEndpoint,
+    /// The management API.
+    pub management: ManagementEndpoint,
     /// The embedded hubs.
     pub hubs: Vec<HubEndpoint>,
     /// The root certificate to trust, relative to the file's folder.
@@ -42,6 +44,18 @@ pub struct DeviceEndpoint {
 pub struct ServiceEndpoint {
     /// For Azure's service SDKs.
     pub connection_string: String,
+}
+
+/// How the installation is managed.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ManagementEndpoint {
+    /// The base URL.
+    pub url: String,
+    /// The bearer token.
+    pub token: String,
+    /// The service's Azure resource ID.
+    pub resource_id: String,
 }
 
 /// A hub.

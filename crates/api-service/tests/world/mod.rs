@@ -130,6 +130,7 @@ impl World {
             created_at: Timestamp::from_secs(NOW_S),
             updated_at: Timestamp::from_secs(NOW_S),
             former_hubs: Vec::new(),
+            strays: Vec::new(),
             tpm: None,
             state,
         };

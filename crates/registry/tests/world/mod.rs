@@ -186,6 +186,7 @@ fn registration(id: &str, enrollment: EnrollmentRef, state: State) -> Registrati
         created_at: now(),
         updated_at: now(),
         former_hubs: Vec::new(),
+        strays: Vec::new(),
         tpm: None,
         state,
     }
