@@ -4,28 +4,23 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
 use usher_amqp::{
-    codec::{
-        message::Message,
-        performative::{AmqpError, Role},
-    },
+    codec::{message::Message, performative::AmqpError},
     event::{Attached, Delivery, Event, LinkId, SendError},
     server::Session,
 };
 use usher_domain::{Timestamp, TrackingId};
 use usher_hub_embedded::{
     Code, EmbeddedHub, Fault,
-    live::{CALL_BYTES_MAX, Connection, MethodResult, Notice},
+    live::{Connection, Notice},
 };
 
 use super::{
-    address::{Address, Node},
-    admit::{Gate, NotProven, Proven, TOKEN_TYPES, is_device_s},
+    address::Node,
     delivery::Mail,
-    link_address,
     links::{Links, Place},
     message,
+    proof::LinkRefusal,
 };
 use crate::{access::Refusal, mqtt::PeerEvidence};
 
@@ -53,18 +48,6 @@ impl From<Fault> for Ended {
     }
 }
 
-/// Why a link is refused.
-struct LinkRefusal {
-    condition: &'static str,
-    refusal: Refusal,
-}
-
-impl LinkRefusal {
-    fn new(condition: &'static str, check: &'static str, detail: impl Into<String>) -> Self {
-        Self { condition, refusal: Refusal::new(check, detail) }
-    }
-}
-
 /// One conversation.
 pub struct Conversation {
     pub(super) hub: Arc<EmbeddedHub>,
@@ -73,10 +56,10 @@ pub struct Conversation {
     pub(super) connection: Option<Connection>,
     /// When its token expires.
     pub(super) until: Option<Timestamp>,
-    host: String,
-    peer: PeerEvidence,
-    links: Links,
-    wants_desired: bool,
+    pub(super) host: String,
+    pub(super) peer: PeerEvidence,
+    pub(super) links: Links,
+    pub(super) wants_desired: bool,
     mail: Mail,
     refusals: usize,
 }
@@ -122,59 +105,6 @@ impl Conversation {
         }
     }
 
-    async fn judge_link(&mut self, attached: &Attached) -> Result<Place, LinkRefusal> {
-        let to_hub = attached.role == Role::Sender;
-        let text = link_address(attached).unwrap_or_default();
-        let unknown = || LinkRefusal::new("amqp:not-found", "LinkAddress", format!("there is no node {:?}", head(text)));
-        let (segment, node) = match Address::parse(text).ok_or_else(unknown)? {
-            Address::Cbs => return Ok(if to_hub { Place::Tokens } else { Place::TokenAnswers }),
-            Address::Module => return Err(LinkRefusal::new("amqp:not-implemented", "Module", "modules are not offered by this hub")),
-            Address::Device { id, node } => (id, node),
-        };
-        if matches!((node, to_hub), (Node::Events, false) | (Node::CloudMessages, true)) {
-            return Err(LinkRefusal::new("amqp:not-allowed", "LinkDirection", format!("a link to {:?} leads the wrong way", head(text))));
-        }
-        self.prove(segment).await?;
-        Ok(if to_hub { Place::ToHub(node) } else { Place::ToDevice(node) })
-    }
-
-    /// A link to a device's node needs that device proven: by the token put before, or now by its certificate.
-    async fn prove(&mut self, segment: &str) -> Result<(), LinkRefusal> {
-        const UNAUTHORIZED: &str = "amqp:unauthorized-access";
-        if let Some(connection) = &self.connection {
-            return match is_device_s(segment, connection.device_id()) {
-                true => Ok(()),
-                false => Err(LinkRefusal::new(UNAUTHORIZED, "LinkAddress", format!("a link to another device, {:?}", head(segment)))),
-            };
-        }
-        let refused = |NotProven { status, refusal }| LinkRefusal {
-            condition: if status == 401 { UNAUTHORIZED } else { "amqp:internal-error" },
-            refusal,
-        };
-        let proven = self.gate().judge_certificate(segment).await.map_err(refused)?;
-        self.let_in(proven).await.map_err(refused)
-    }
-
-    fn gate(&self) -> Gate<'_> {
-        Gate { hub: &self.hub, host: &self.host, peer: &self.peer }
-    }
-
-    async fn let_in(&mut self, proven: Proven) -> Result<(), NotProven> {
-        match &self.connection {
-            Some(connection) if *connection.device_id() != proven.device.device_id => {
-                let detail = format!("the connection is {}'s already", connection.device_id());
-                return Err(NotProven::unauthorized("OneDevice", detail));
-            }
-            Some(_) => {}
-            None => {
-                self.connection = Some(self.gate().connect(&proven.device).await?);
-                tracing::info!(hub = %self.hub.name(), device = %proven.device.device_id, peer = %self.peer.addr, "a device connected by AMQP");
-            }
-        }
-        self.until = proven.until;
-        Ok(())
-    }
-
     async fn attached(&mut self, place: Place, attached: &Attached) {
         match place {
             Place::ToDevice(Node::Methods) => self.methods_changed(),
@@ -190,6 +120,8 @@ impl Conversation {
 
     fn detached(&mut self, link: LinkId) {
         self.links.remove(link);
+        // A device asks anew on a new link.
+        self.wants_desired &= self.links.to(Place::ToDevice(Node::Twin)).is_some();
         self.mail.link_ended(link);
         self.methods_changed();
     }
@@ -214,112 +146,6 @@ impl Conversation {
         }
     }
 
-    async fn take_token(&mut self, delivery: Delivery, message: &Message) -> Result<(), Ended> {
-        self.session.accept(delivery);
-        let outcome = match self.judge_put_token(message).await {
-            Ok(proven) => self.let_in(proven).await,
-            Err(not_proven) => Err(not_proven),
-        };
-        let answer = match &outcome {
-            Ok(()) => message::token_answer(message, 200, "OK"),
-            Err(NotProven { status, refusal }) => {
-                let tracking_id = self.log_refusal("a device was refused", refusal);
-                message::token_answer(message, *status, &format!("{}. Tracking ID: {}", refusal.check, tracking_id.as_str()))
-            }
-        };
-        self.send(Place::TokenAnswers, &answer)?;
-        if outcome.is_err() { self.count_refusal() } else { Ok(()) }
-    }
-
-    async fn judge_put_token(&self, message: &Message) -> Result<Proven, NotProven> {
-        let named = |name| message.application_properties.get_str(name).unwrap_or_default();
-        if named("operation") != "put-token" || !TOKEN_TYPES.contains(&named("type")) {
-            return Err(NotProven::unauthorized("CbsForm", "the operation is not put-token, or the type is not a SAS token's"));
-        }
-        let token = message::body(message).and_then(|bytes| String::from_utf8(bytes).ok());
-        let token = token.ok_or_else(|| NotProven::unauthorized("TokenForm", "the token is not a text"))?;
-        self.gate().judge_token(named("name"), &token).await
-    }
-
-    fn take_telemetry(&mut self, delivery: Delivery, message: &Message) -> Result<(), Ended> {
-        let Some(connection) = &self.connection else { return Ok(()) };
-        let accepted =
-            message::telemetry(message).and_then(|(properties, body)| self.hub.accept_telemetry(connection.device_id(), properties, body));
-        match accepted {
-            Ok(()) => self.session.accept(delivery),
-            Err(fault) => self.reject(delivery, &fault),
-        }
-        Ok(())
-    }
-
-    /// Refuses a message. The condition is what Node decides by (azure-iot-sdk-node: amqp_common_errors.ts).
-    fn reject(&mut self, delivery: Delivery, fault: &Fault) {
-        let condition = match fault.code {
-            Code::MessageTooLarge => "amqp:link:message-size-exceeded",
-            Code::DeviceNotFound => "amqp:not-found",
-            Code::ArgumentInvalid => "com.microsoft:argument-error",
-            _ => "amqp:internal-error",
-        };
-        let tracking_id = self.log_refusal("a message was refused", &Refusal::new(fault.code.name(), fault.message.clone()));
-        let text = format!("{} Tracking ID: {}", fault.message, tracking_id.as_str());
-        self.session.reject(delivery, AmqpError::new(condition, text));
-    }
-
-    async fn answer_twin(&mut self, delivery: Delivery, request: &Message) -> Result<(), Ended> {
-        self.session.accept(delivery);
-        let answer = match self.ask_twin(request).await {
-            Ok((status, version, body)) => message::twin_answer(request, status, version, body),
-            Err(fault) => message::twin_answer(request, fault.code.status(), None, self.error_body(&fault)),
-        };
-        self.send(Place::ToDevice(Node::Twin), &answer)
-    }
-
-    async fn ask_twin(&mut self, request: &Message) -> Result<(u16, Option<u64>, String), Fault> {
-        let device_id = self.connection.as_ref().ok_or_else(|| Fault::invalid("Nobody is proven."))?.device_id().clone();
-        let named = |name| request.message_annotations.get_str(name).unwrap_or_default();
-        match (named("operation"), named("resource")) {
-            ("GET", "" | "/") => {
-                let device = self.hub.device(&device_id).await?;
-                Ok((200, None, device.twin.device_document().to_string()))
-            }
-            ("PATCH", message::REPORTED) => {
-                let body = message::body(request).unwrap_or_default();
-                let patch: Value = serde_json::from_slice(&body).map_err(|_| Fault::invalid("Reported properties are not valid JSON."))?;
-                let version = self.hub.report(&device_id, &patch).await?;
-                Ok((204, Some(version), String::new()))
-            }
-            (operation @ ("PUT" | "DELETE"), message::DESIRED) => {
-                self.wants_desired = operation == "PUT";
-                Ok((200, None, String::new()))
-            }
-            (operation, resource) => Err(Fault::invalid(format!("A twin has no operation {:?} on {:?}.", head(operation), head(resource)))),
-        }
-    }
-
-    /// The body of a refused twin request, the same as over MQTT.
-    fn error_body(&self, fault: &Fault) -> String {
-        let tracking_id = self.log_refusal("a twin request was refused", &Refusal::new(fault.code.name(), fault.message.clone()));
-        let body = json!({
-            "errorCode": fault.code.number(), "trackingId": tracking_id.as_str(),
-            "message": fault.message, "timestampUtc": self.hub.now().to_string(),
-        });
-        body.to_string()
-    }
-
-    fn take_answer(&mut self, delivery: Delivery, message: &Message) -> Result<(), Ended> {
-        let Some(connection) = &self.connection else { return Ok(()) };
-        match method_result(message) {
-            Ok((request_id, result)) => {
-                if !connection.answer(&request_id, result) {
-                    tracing::debug!(hub = %self.hub.name(), device = %connection.device_id(), "a method's answer came too late");
-                }
-                self.session.accept(delivery);
-            }
-            Err(fault) => self.reject(delivery, &fault),
-        }
-        Ok(())
-    }
-
     /// Tells the device what the hub has to say.
     pub fn tell(&mut self, notice: Notice) -> Result<(), Ended> {
         match notice {
@@ -333,7 +159,7 @@ impl Conversation {
         }
     }
 
-    fn send(&mut self, place: Place, message: &Message) -> Result<(), Ended> {
+    pub(super) fn send(&mut self, place: Place, message: &Message) -> Result<(), Ended> {
         let link = self.links.to(place).ok_or_else(|| Ended::new("AnswerLink", "the device asks without a link for the answer"))?;
         self.session.send(link, message).map(|_| ()).map_err(|why| Ended::new("Queue", why.to_string()))
     }
@@ -381,7 +207,7 @@ impl Conversation {
         }
     }
 
-    fn count_refusal(&mut self) -> Result<(), Ended> {
+    pub(super) fn count_refusal(&mut self) -> Result<(), Ended> {
         self.refusals = self.refusals.saturating_add(1);
         if self.refusals < REFUSALS_MAX { Ok(()) } else { Err(Ended::new("Refusals", format!("refused {REFUSALS_MAX} times"))) }
     }
@@ -398,19 +224,7 @@ impl Conversation {
     }
 }
 
-fn method_result(message: &Message) -> Result<(String, MethodResult), Fault> {
-    let (request_id, status) =
-        message::method_answer(message).ok_or_else(|| Fault::invalid("A method's answer needs a correlation ID and a status."))?;
-    let body = message::body(message).unwrap_or_default();
-    if body.len() > CALL_BYTES_MAX {
-        return Err(Fault::new(Code::MessageTooLarge, format!("A method's answer may have {CALL_BYTES_MAX} bytes.")));
-    }
-    let payload = if body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&body) };
-    let payload = payload.map_err(|_| Fault::invalid("A method's answer is not valid JSON."))?;
-    Ok((request_id, MethodResult { status, payload }))
-}
-
 /// The beginning of a text from a device, for the log.
-fn head(text: &str) -> String {
+pub(super) fn head(text: &str) -> String {
     text.chars().take(200).collect()
 }

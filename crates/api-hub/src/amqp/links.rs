@@ -41,4 +41,9 @@ impl Links {
     pub fn to(&self, place: Place) -> Option<LinkId> {
         self.0.iter().rev().find(|(_, known)| *known == place).map(|(link, _)| *link)
     }
+
+    /// How many lead to a place.
+    pub fn count(&self, place: Place) -> usize {
+        self.0.iter().filter(|(_, known)| *known == place).count()
+    }
 }

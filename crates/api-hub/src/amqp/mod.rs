@@ -10,6 +10,8 @@ mod conversation;
 mod delivery;
 mod links;
 mod message;
+mod proof;
+mod requests;
 mod serve;
 
 use usher_amqp::{

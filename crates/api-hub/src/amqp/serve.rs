@@ -94,10 +94,12 @@ impl std::fmt::Display for Why {
 }
 
 impl Why {
-    /// What the device is told, and under which check the log has it; `None` where nothing went wrong or the session knows best.
+    /// What the device is told, and under which check the log has it; `None` where nothing went wrong.
     fn to_error(&self) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::Session(_) | Self::Shutdown => None,
+            Self::Session(Close::ByPeer(_) | Close::ByDriver | Close::Lost) | Self::Shutdown => None,
+            // The session has told the device itself; what is said after that goes nowhere.
+            Self::Session(_) => Some(("amqp:not-allowed", "Protocol")),
             Self::Hub(Closing::Superseded) => Some(("amqp:connection:forced", "Superseded")),
             Self::Hub(Closing::NoLongerAllowed) => Some(("amqp:unauthorized-access", "DeviceChanged")),
             Self::Hub(Closing::TooSlow) | Self::Unread => Some(("amqp:resource-limit-exceeded", "Unread")),
