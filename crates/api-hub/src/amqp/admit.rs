@@ -36,10 +36,14 @@ impl NotProven {
         Self { status: 401, refusal: Refusal::new(check, detail) }
     }
 
+    /// What the device is told. One word for all: who is not let in does not learn which devices there are, nor how near a guess came.
+    pub fn told(&self) -> &'static str {
+        if self.status == 401 { "Unauthorized" } else { "ServiceUnavailable" }
+    }
+
     fn fault(fault: &Fault) -> Self {
         let status = match fault.code {
             Code::ServiceUnavailable | Code::ServerError | Code::ConcurrentChange => 503,
-            // Who is not let in does not learn which devices there are.
             _ => 401,
         };
         Self { status, refusal: Refusal::new(fault.code.name(), fault.message.clone()) }

@@ -96,9 +96,9 @@ impl Conversation {
                 self.attached(place, attached).await;
                 Ok(())
             }
-            Err(LinkRefusal { condition, refusal }) => {
+            Err(LinkRefusal { condition, told, refusal }) => {
                 let tracking_id = self.log_refusal("a link was refused", &refusal);
-                let text = format!("{}. Tracking ID: {}", refusal.check, tracking_id.as_str());
+                let text = format!("{told}. Tracking ID: {}", tracking_id.as_str());
                 self.session.refuse_attach(attached.link, AmqpError::new(condition, text));
                 self.count_refusal()
             }

@@ -22,13 +22,15 @@ const CBS_LINKS_MAX: usize = 2;
 pub(super) struct LinkRefusal {
     /// AMQP's name for it.
     pub condition: &'static str,
+    /// What the device is told in a word.
+    pub told: &'static str,
     /// For the log.
     pub refusal: Refusal,
 }
 
 impl LinkRefusal {
     fn new(condition: &'static str, check: &'static str, detail: impl Into<String>) -> Self {
-        Self { condition, refusal: Refusal::new(check, detail) }
+        Self { condition, told: check, refusal: Refusal::new(check, detail) }
     }
 }
 
@@ -66,9 +68,10 @@ impl Conversation {
                 false => Err(LinkRefusal::new(UNAUTHORIZED, "LinkAddress", format!("a link to another device, {:?}", head(segment)))),
             };
         }
-        let refused = |NotProven { status, refusal }| LinkRefusal {
-            condition: if status == 401 { UNAUTHORIZED } else { "amqp:internal-error" },
-            refusal,
+        let refused = |not_proven: NotProven| LinkRefusal {
+            condition: if not_proven.status == 401 { UNAUTHORIZED } else { "amqp:internal-error" },
+            told: not_proven.told(),
+            refusal: not_proven.refusal,
         };
         let proven = self.gate().judge_certificate(segment).await.map_err(refused)?;
         self.let_in(proven).await.map_err(refused)
@@ -102,9 +105,10 @@ impl Conversation {
         };
         let answer = match &outcome {
             Ok(()) => message::token_answer(message, 200, "OK"),
-            Err(NotProven { status, refusal }) => {
-                let tracking_id = self.log_refusal("a device was refused", refusal);
-                message::token_answer(message, *status, &format!("{}. Tracking ID: {}", refusal.check, tracking_id.as_str()))
+            Err(not_proven) => {
+                let tracking_id = self.log_refusal("a device was refused", &not_proven.refusal);
+                let text = format!("{}. Tracking ID: {}", not_proven.told(), tracking_id.as_str());
+                message::token_answer(message, not_proven.status, &text)
             }
         };
         self.send(Place::TokenAnswers, &answer)?;

@@ -97,12 +97,14 @@ impl Why {
     /// What the device is told, and under which check the log has it; `None` where nothing went wrong.
     fn to_error(&self) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::Session(Close::ByPeer(_) | Close::ByDriver | Close::Lost) | Self::Shutdown => None,
+            Self::Session(Close::ByPeer(_) | Close::ByDriver | Close::Lost) => None,
             // The session has told the device itself; what is said after that goes nowhere.
             Self::Session(_) => Some(("amqp:not-allowed", "Protocol")),
             Self::Hub(Closing::Superseded) => Some(("amqp:connection:forced", "Superseded")),
             Self::Hub(Closing::NoLongerAllowed) => Some(("amqp:unauthorized-access", "DeviceChanged")),
-            Self::Hub(Closing::TooSlow) | Self::Unread => Some(("amqp:resource-limit-exceeded", "Unread")),
+            // Of the conditions that end a connection Node comes back after this one alone (azure-iot-sdk-node: amqp_common_errors.ts).
+            Self::Hub(Closing::TooSlow) | Self::Unread => Some(("amqp:link:detach-forced", "Unread")),
+            Self::Shutdown => Some(("amqp:link:detach-forced", "Shutdown")),
             Self::Ended(ended) => Some(("amqp:not-allowed", ended.check)),
             Self::TokenExpired => Some(("amqp:unauthorized-access", "TokenExpiry")),
             Self::Unproven => Some(("amqp:unauthorized-access", "CredentialMissing")),
