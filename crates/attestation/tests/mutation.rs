@@ -8,7 +8,7 @@ use pki::now;
 use usher_attestation::{
     Certificate, SasToken,
     sas::sign,
-    tpm::{Claim, StorageKey},
+    tpm::{Claim, StorageKey, check_ek_certificate},
     x509,
 };
 use usher_domain::{RegistrationId, enrollment::TpmKeys};
@@ -134,4 +134,22 @@ fn damaged_tpm_keys_never_panic_and_never_wrap_without_an_answer() {
         }
     }
     assert!(read > 0, "some damage cannot be seen: a modulus is a number like any other");
+}
+
+#[test]
+fn damaged_endorsement_key_certificates_never_panic_and_vouch_only_where_the_signed_part_is_whole() {
+    const MADE: [&[u8]; 2] = [include_bytes!("data/made_ek_rsa2048.der"), include_bytes!("data/made_ek_issuer.der")];
+    let root = pem(include_bytes!("data/made_ek_root.der"));
+    let key = StorageKey::parse(include_bytes!("data/made_ek_rsa2048.pub")).unwrap();
+    let at = Certificate::from_der(MADE[0]).unwrap().info().not_before_utc;
+    assert_eq!(check_ek_certificate(&(pem(MADE[0]) + &pem(MADE[1])), &root, &key, at), Ok(()));
+    let mut dice = Dice(5);
+    for round in 0..20_000 {
+        let mut chain = MADE.map(<[u8]>::to_vec);
+        let which = round % 2;
+        chain[which] = damaged(MADE[which], &mut dice);
+        if check_ek_certificate(&(pem(&chain[0]) + &pem(&chain[1])), &root, &key, at).is_ok() {
+            assert_eq!(signed_part(&chain[which]), signed_part(MADE[which]), "round {round}");
+        }
+    }
 }

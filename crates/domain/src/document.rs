@@ -54,7 +54,7 @@ pub struct EnrollmentDocument {
 
 /// An attestation mechanism. Only the member named by `type` means anything.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", from = "IncomingAttestation")]
 pub struct AttestationDocument {
     /// `tpm`, `x509`, `symmetricKey` or `none`.
     #[serde(rename = "type")]
@@ -65,6 +65,46 @@ pub struct AttestationDocument {
     pub x509: Option<X509Document>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub symmetric_key: Option<SymmetricKeyDocument>,
+    /// The maker's word for the endorsement key, read from `tpm.endorsementKeyCertificate` and checked once; never told.
+    #[serde(skip)]
+    pub endorsement_key_certificate: Option<EndorsementKeyCertificateDocument>,
+}
+
+/// The certificate that a TPM's maker gave for its endorsement key, and whom to believe about it. This service's own, not the cloud's.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EndorsementKeyCertificateDocument {
+    /// PEM of the certificate, then of any intermediates; or base64 of the certificate's DER.
+    pub certificate: String,
+    /// PEM of the CAs that the operator trusts for this.
+    pub authorities: String,
+}
+
+/// [`AttestationDocument`] as it is sent. Only an enrollment's `tpm` may hold a certificate: to the same keys in a device's register
+/// body, it is an unknown member like any other.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct IncomingAttestation {
+    #[serde(rename = "type")]
+    kind: String,
+    tpm: Option<IncomingTpm>,
+    x509: Option<X509Document>,
+    symmetric_key: Option<SymmetricKeyDocument>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct IncomingTpm {
+    #[serde(flatten)]
+    keys: TpmDocument,
+    endorsement_key_certificate: Option<EndorsementKeyCertificateDocument>,
+}
+
+impl From<IncomingAttestation> for AttestationDocument {
+    fn from(sent: IncomingAttestation) -> Self {
+        let (tpm, endorsement_key_certificate) = sent.tpm.map_or((None, None), |tpm| (Some(tpm.keys), tpm.endorsement_key_certificate));
+        Self { kind: sent.kind, tpm, x509: sent.x509, symmetric_key: sent.symmetric_key, endorsement_key_certificate }
+    }
 }
 
 /// TPM keys, base64.

@@ -51,6 +51,8 @@ pub enum CertificateError {
     None,
     /// The text holds more than one certificate.
     Several,
+    /// The text holds more certificates than this many.
+    TooMany(usize),
     /// The text holds a private key.
     PrivateKey,
 }
@@ -64,6 +66,7 @@ impl fmt::Display for CertificateError {
             Self::TrailingBytes => f.write_str("the certificate is followed by other bytes"),
             Self::None => f.write_str("the text holds no certificate"),
             Self::Several => f.write_str("the text must hold exactly one certificate"),
+            Self::TooMany(max) => write!(f, "the text holds more than {max} certificates"),
             Self::PrivateKey => f.write_str("the text holds a private key; send the certificate alone and consider the key exposed"),
         }
     }
@@ -95,6 +98,11 @@ impl Certificate {
     /// common/certops.py; azure-cli core for ARM certificates). Exactly one certificate must be there.
     pub fn from_text(text: &str) -> Result<Self, CertificateError> {
         Self::from_der(&text::to_der(text)?)
+    }
+
+    /// Reads one to `max` certificates from such a text, in their order; PEM alone can hold several.
+    pub(crate) fn several_from_text(text: &str, max: usize) -> Result<Vec<Self>, CertificateError> {
+        text::to_ders(text, max)?.iter().map(|der| Self::from_der(der)).collect()
     }
 
     /// Reads a certificate back from an enrollment.

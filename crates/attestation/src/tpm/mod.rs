@@ -8,13 +8,15 @@
 //! Once assigned, the device gets its hub key by the same kind of blob. No TPM is needed on the server: both TPM2_MakeCredential and the
 //! wrapping for TPM2_Import are public-key operations, done here with AWS-LC after the Trusted Computing Group's specification
 //! (TPM 2.0 Library, Part 1: clauses "Credential Protection", "Protected Storage", "Duplication"; Part 2 for the structures).
-//! The vouching for the EK is the operator's, who enrolled it: devices do not send an EK certificate.
+//! The vouching for the EK is the operator's, who enrolled it: devices do not send an EK certificate, but an operator
+//! may have one checked when enrolling ([`check_ek_certificate`]).
 
 mod blob;
 mod cipher;
 mod claim;
 mod credential;
 mod duplicate;
+mod ek_certificate;
 mod kdf;
 mod octets;
 mod public_area;
@@ -25,6 +27,7 @@ use std::fmt;
 
 pub use blob::{HMAC_KEY_BYTES, URI_BYTES_MAX};
 pub use claim::{Claim, prove};
+pub use ek_certificate::{AUTHORITIES_MAX, EkCertificateError, check_ek_certificate};
 pub use public_area::{NameHash, PUBLIC_BYTES_MAX, StorageKey};
 pub use registration_id::registration_id;
 

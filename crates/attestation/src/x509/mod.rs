@@ -10,6 +10,7 @@
 //!    first group found by name instead would be wrong: a device can present made-up certificates that bring a far name forward, and
 //!    so step around a nearer group that is disabled.
 
+mod authority;
 mod group;
 mod individual;
 mod issuer;
@@ -17,6 +18,7 @@ mod path;
 mod presented;
 mod validity;
 
+pub(crate) use authority::check_chain;
 pub use group::{issuer_names, prove_group, prove_nearest_group, signer_index_name};
 pub use individual::prove_individual;
 pub use path::SIGNATURE_CHECKS_MAX;

@@ -80,6 +80,10 @@ impl Ca {
         self.issue(params, &key())
     }
 
+    pub fn leaf_with_key(&self, params: &CertificateParams, key: &KeyPair) -> Vec<u8> {
+        self.issue(params, key)
+    }
+
     fn issue(&self, params: &CertificateParams, key: &KeyPair) -> Vec<u8> {
         params.signed_by(key, &Issuer::from_params(&self.params, &self.key)).unwrap().der().to_vec()
     }

@@ -1,6 +1,8 @@
 //! A software TPM and the commands that a device's library would send to it.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod maker;
+
 use std::{
     net::{TcpListener, TcpStream},
     path::PathBuf,
@@ -44,11 +46,16 @@ impl Tpm {
     pub fn start(test: &str, srk: &str) -> Self {
         let folder = folder(&format!("swtpm-{test}"));
         std::fs::create_dir(folder.join("state")).unwrap();
-        let (process, port) = (0..20).find_map(|_| listening_swtpm(&folder)).expect("swtpm did not start on any of 20 ports");
-        let tcti = format!("swtpm:host=127.0.0.1,port={port}");
-        let tpm = Self { process, tcti, folder };
+        let tpm = Self::power_on(folder);
         tpm.primary("o", srk, "sha256", SRK_ATTRIBUTES, "srk");
         tpm
+    }
+
+    /// Starts the TPM whose state is in `folder`.
+    fn power_on(folder: PathBuf) -> Self {
+        let (process, port) = (0..20).find_map(|_| listening_swtpm(&folder)).expect("swtpm did not start on any of 20 ports");
+        let tcti = format!("swtpm:host=127.0.0.1,port={port}");
+        Self { process, tcti, folder }
     }
 
     /// Runs one of the tpm2-tools; transient objects are flushed afterwards, for there is no resource manager.

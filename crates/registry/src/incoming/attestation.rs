@@ -2,10 +2,13 @@
 
 use aws_lc_rs::rand;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use usher_attestation::sas::check_key;
+use usher_attestation::{
+    sas::check_key,
+    tpm::{StorageKey, check_ek_certificate},
+};
 use usher_domain::{
     ErrorCode, Secret, ServiceError,
-    document::{AttestationDocument, SymmetricKeyDocument, TpmDocument, X509Document},
+    document::{AttestationDocument, EndorsementKeyCertificateDocument, SymmetricKeyDocument, TpmDocument, X509Document},
     enrollment::{Attestation, SymmetricKeys, TpmKeys, X509Attestation},
 };
 
@@ -27,7 +30,11 @@ impl Incoming<'_> {
             Ok(Attestation::X509(Box::new(self.x509(x509)?)))
         } else if is("tpm") {
             let tpm = document.tpm.as_ref().ok_or_else(|| invalid("Attestation of type tpm needs the tpm member."))?;
-            self.tpm(tpm).map(Attestation::Tpm)
+            let keys = self.tpm(tpm)?;
+            if let Some(certificate) = &document.endorsement_key_certificate {
+                self.vouched_for(&keys.endorsement_key, certificate)?;
+            }
+            Ok(Attestation::Tpm(keys))
         } else {
             Err(invalid("The attestation's type must be symmetricKey, x509 or tpm."))
         }
@@ -77,6 +84,14 @@ impl Incoming<'_> {
             endorsement_key: tpm_public("endorsementKey", &document.endorsement_key)?,
             storage_root_key: given(&document.storage_root_key).map(|key| tpm_public("storageRootKey", key)).transpose()?,
         })
+    }
+
+    /// The TPM maker's certificate is checked while the operator is there to mend it, and not kept: the key itself is what counts later.
+    fn vouched_for(&self, endorsement_key: &str, sent: &EndorsementKeyCertificateDocument) -> Result<(), ServiceError> {
+        let key = StorageKey::from_base64(endorsement_key)
+            .map_err(|why| invalid(format!("endorsementKey cannot be compared with endorsementKeyCertificate: {why}.")))?;
+        check_ek_certificate(&sent.certificate, &sent.authorities, &key, self.now)
+            .map_err(|why| invalid(format!("endorsementKeyCertificate failed the check {why}")))
     }
 }
 
