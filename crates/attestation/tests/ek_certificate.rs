@@ -198,9 +198,9 @@ fn texts_that_hold_nothing_or_too_much_are_refused() {
     assert_eq!(check("no base64!", &root), Err(EkCertificateError::Certificate(CertificateError::NotText)));
     assert!(matches!(check("", &root), Err(EkCertificateError::Certificate(_))));
     assert!(matches!(check(&pem(&[&leaf]), ""), Err(EkCertificateError::Authorities(_))));
-    let many = pem(&vec![leaf.as_slice(); CHAIN_DEPTH_MAX + 1]);
+    let many = pem(&[leaf.as_slice(); CHAIN_DEPTH_MAX + 1]);
     assert_eq!(check(&many, &root), Err(EkCertificateError::Certificate(CertificateError::TooMany(CHAIN_DEPTH_MAX))));
-    let many = pem(&vec![works.root.der.as_slice(); AUTHORITIES_MAX + 1]);
+    let many = pem(&[works.root.der.as_slice(); AUTHORITIES_MAX + 1]);
     assert_eq!(check(&pem(&[&leaf]), &many), Err(EkCertificateError::Authorities(CertificateError::TooMany(AUTHORITIES_MAX))));
     let secret = format!("{}{}", pem(&[&leaf]), works.key.serialize_pem());
     assert_eq!(check(&secret, &root), Err(EkCertificateError::Certificate(CertificateError::PrivateKey)));
