@@ -3,9 +3,9 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{sync::watch, time::timeout};
@@ -28,6 +28,8 @@ const HEAD_MAX: Duration = Duration::from_secs(60);
 const BODY_MAX: Duration = Duration::from_secs(30);
 /// Largest body of any API here, in bytes: a bulk request of ten enrollments with certificates and twins.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes read of a body that is too large, kept or not, before the connection is cut.
+const DISCARDED_BYTES_MAX: usize = 16 * BODY_BYTES_MAX;
 /// Largest head, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
@@ -74,12 +76,10 @@ impl Visit {
             return self.upgrade(request);
         }
         let (head, body) = request.into_parts();
-        let body = match timeout(BODY_MAX, Limited::new(body, BODY_BYTES_MAX).collect()).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => return self.refuse(&ServiceError::new(ErrorCode::BodyTooLarge)),
-            Ok(Err(_)) | Err(_) => {
-                return self.refuse(&ServiceError::with(ErrorCode::BadRequest, "The request body did not arrive whole."));
-            }
+        let body = match timeout(BODY_MAX, read_body(body)).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(error)) => return self.refuse(&error),
+            Err(_) => return self.refuse(&cut_short()),
         };
         self.route(Request::from_parts(head, body)).await
     }
@@ -143,6 +143,27 @@ impl Visit {
             .header("x-ms-error-code", outcome.error.unwrap_or_default());
         builder.body(Bytes::from(outcome.body)).unwrap_or_default()
     }
+}
+
+/// Reads a body whole. One that is too large is read on for a while and thrown away: a client that is still sending when the answer
+/// comes would see a broken connection instead of it.
+async fn read_body(mut body: Incoming) -> Result<Bytes, ServiceError> {
+    let (mut kept, mut seen) = (BytesMut::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| cut_short())?.into_data() else { continue };
+        seen = seen.saturating_add(data.len());
+        if seen > DISCARDED_BYTES_MAX {
+            break;
+        }
+        if seen <= BODY_BYTES_MAX {
+            kept.extend_from_slice(&data);
+        }
+    }
+    if seen > BODY_BYTES_MAX { Err(ServiceError::new(ErrorCode::BodyTooLarge)) } else { Ok(kept.freeze()) }
+}
+
+fn cut_short() -> ServiceError {
+    ServiceError::with(ErrorCode::BadRequest, "The request body did not arrive whole.")
 }
 
 /// The peer, as the hubs know peers.

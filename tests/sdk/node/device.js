@@ -52,7 +52,9 @@ async function live(job, place) {
   await device.sendEvent(new Message(JSON.stringify({ from: place.deviceId })));
   await call(twin.properties.reported, 'update', { seen: place.deviceId });
   const reported = (await registry.getTwin(place.deviceId)).responseBody.properties.reported;
-  const patched = until('desired patch', 10000, (done) => twin.on('properties.desired.patched', (delta) => done(delta.patched)));
+  const patched = until('desired patch', 15000, (done) => twin.on('properties.desired.patched', (delta) => done(delta.patched)));
+  // The SDK subscribes in the background and tells nobody when it is done: a patch before that is not notified.
+  await new Promise((resolve) => setTimeout(resolve, 500));
   await registry.updateTwin(place.deviceId, { properties: { desired: { patched: 1 } } }, '*');
   await patched;
   device.onDeviceMethod('blink', (request, response) => response.send(200, { echo: request.payload }));
