@@ -73,8 +73,13 @@ where
                 host = name.rsplit_once(':').map_or(name.as_str(), |(name, _)| name).to_owned();
                 link_by = Some(Instant::now() + FIRST_LINK_MAX);
             }
+            Some(Event::SaslInit { .. }) => {
+                log(&doors, &peer, transport, "a SASL user that is not {idScope}/registrations/{registrationId}");
+                link.machine().sasl_outcome(SaslCode::Auth);
+                return link.finish().await;
+            }
             Some(_) => {
-                log(&doors, &peer, transport, "neither a provisioning device's SASL nor the address of a registration or a hub's device");
+                log(&doors, &peer, transport, "the address of neither a registration nor a hub's device");
                 link.machine().close(Some(AmqpError::new("amqp:not-found", "There is no such node.")));
                 return link.finish().await;
             }
