@@ -3,6 +3,7 @@
 import base64
 import os
 
+import service_api
 from server import node
 
 
@@ -10,12 +11,14 @@ def all_cases(server):
     """Cases as (name, function)."""
     found = []
     for script in ("service_api.js", "hub_api.js"):
-        job = {"service": server.service, "hub": server.hub}
+        job = {"service": server.service, "hub": server.hub, "host": server.host, "idScope": server.id_scope}
         answer = node(server, script, job, timeout=120)
         if "cases" not in answer:
             raise RuntimeError(f"{script}: {answer}")
         found += [(f"{script}: {case['name']}", failing(case)) for case in answer["cases"]]
-    return found + [(f"azure-iot-hub (PyPI): {name}", lambda work=work: work(server)) for name, work in PYTHON_HUB.items()]
+    for package, works in (("azure-iot-deviceprovisioning", service_api.PYTHON_SERVICE), ("azure-iot-hub", PYTHON_HUB)):
+        found += [(f"{package} (PyPI): {name}", lambda work=work: work(server)) for name, work in works.items()]
+    return found
 
 
 def failing(case):

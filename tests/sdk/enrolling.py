@@ -1,12 +1,18 @@
-"""Devices for the table's cells, and the enrollments that admit them, made through Azure's own service SDK."""
+"""Devices for the table's cells, and the enrollments that admit them, made through Azure's own service SDKs."""
 
 import base64
 import hashlib
 import hmac
 import os
 
+from azure.iot.deviceprovisioning import DeviceProvisioningClient
+
+import cases
 import certificates
 from server import node
+
+# Attestations that admit a device by its group.
+BY_GROUP = ("key-group", "x509-root", "x509-intermediate")
 
 
 def b64(data):
@@ -37,7 +43,7 @@ class Device:
 
 
 class Enroller:
-    """Makes groups once and individual enrollments as they are needed."""
+    """Makes the groups that many devices share once; individual enrollments, and groups of a single cell, as they are needed."""
 
     def __init__(self, server):
         self.server = server
@@ -51,8 +57,16 @@ class Enroller:
         ]
         self.send(groups=groups)
 
-    def send(self, **what):
-        answer = node(self.server, "enroll.js", {"service": self.server.service, **what})
+    def send(self, client=cases.NODE, *, enrollments=(), groups=()):
+        """Enrolls with the service SDK of the client's own language."""
+        if client == cases.PYTHON:
+            service = DeviceProvisioningClient.from_connection_string(self.server.service, connection_verify=self.server.trust)
+            for enrollment in enrollments:
+                service.enrollment.create_or_update(enrollment["registrationId"], enrollment)
+            for group in groups:
+                service.enrollment_group.create_or_update(group["enrollmentGroupId"], group)
+            return
+        answer = node(self.server, "enroll.js", {"service": self.server.service, "enrollments": enrollments, "groups": groups})
         if not answer["ok"]:
             raise RuntimeError(f"enrolling: {answer}")
 
@@ -65,31 +79,47 @@ class Enroller:
         return {"type": "x509", "x509": {"signingCertificates": {"primary": {"certificate": identity.pem}}}}
 
     @staticmethod
-    def group(name, attestation):
-        twin = {"tags": {}, "properties": {"desired": {"group": name}}}
+    def group(name, attestation, desired=None):
+        twin = {"tags": {}, "properties": {"desired": desired or {"group": name}}}
         return {"enrollmentGroupId": name, "attestation": attestation, "initialTwin": twin, "provisioningStatus": "enabled"}
 
-    def individual(self, registration_id, attestation, **more):
+    def individual(self, registration_id, attestation, client=cases.NODE, **more):
         desired = {"cell": registration_id}
         twin = {"tags": {}, "properties": {"desired": desired}}
         enrollment = {"registrationId": registration_id, "attestation": attestation, "initialTwin": twin} | more
-        self.send(enrollments=[enrollment])
+        self.send(client, enrollments=[enrollment])
         return desired
 
     def device(self, client, attestation, transport):
-        name = f"{'py' if 'PyPI' in client else 'node'}-{attestation}-{transport}"
-        return self.make(name, attestation)
+        """A cell's device, enrolled so that the desired properties of its twin are no other cell's."""
+        name = f"{'py' if client == cases.PYTHON else 'node'}-{attestation}-{transport}"
+        if attestation in BY_GROUP:
+            return self.device_of_its_own_group(name, attestation, client)
+        return self.make(name, attestation, client)
 
-    def make(self, name, attestation):
+    def device_of_its_own_group(self, name, attestation, client):
+        key, factory, desired = os.urandom(32), certificates.Factory(name), {"cell": name}
+        admits = {
+            "key-group": lambda: self.symmetric(key),
+            "x509-root": lambda: self.signing(factory.root),
+            "x509-intermediate": lambda: self.signing(factory.site),
+        }[attestation]
+        self.send(client, groups=[self.group(f"group-of-{name}", admits(), desired)])
+        if attestation == "key-group":
+            return Device(name, desired, self.hub, key=derived(key, name))
+        return Device(name, desired, self.hub, identity=factory.device(name))
+
+    def make(self, name, attestation, client=cases.NODE):
+        """A device; one of the shared groups admits it where its attestation is by group."""
         if attestation == "key":
             key = os.urandom(32)
-            return Device(name, self.individual(name, self.symmetric(key)), self.hub, key=key)
+            return Device(name, self.individual(name, self.symmetric(key), client), self.hub, key=key)
         if attestation == "key-group":
             return Device(name, {"group": "key-group"}, self.hub, key=derived(self.group_key, name))
         if attestation == "x509":
             identity = certificates.make(name, kind="rsa" if name.startswith("node") else "ec")
-            client = {"type": "x509", "x509": {"clientCertificates": {"primary": {"certificate": identity.pem}}}}
-            return Device(name, self.individual(name, client), self.hub, identity=identity)
+            own = {"type": "x509", "x509": {"clientCertificates": {"primary": {"certificate": identity.pem}}}}
+            return Device(name, self.individual(name, own, client), self.hub, identity=identity)
         if attestation == "x509-root":
             return Device(name, {"group": "x509-root"}, self.hub, identity=self.factory.device(name))
         if attestation == "x509-intermediate":
@@ -99,5 +129,5 @@ class Enroller:
             if not keys["ok"]:
                 raise RuntimeError(f"the TPM: {keys}")
             attestation = {"type": "tpm", "tpm": {"endorsementKey": keys["endorsementKey"]}}
-            return Device(name, self.individual(name, attestation), self.hub, tpm=True)
+            return Device(name, self.individual(name, attestation, client), self.hub, tpm=True)
         raise ValueError(attestation)

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import json
 import os
 import tempfile
 import threading
@@ -75,11 +76,14 @@ def live(server, place, key=None, identity=None, websockets=False):
         device.connect()
         seen = {"desired": device.get_twin()["desired"]}
         manager = IoTHubRegistryManager.from_connection_string(server.hub)
-        device.send_message(Message('{"from":"python"}'))
+        device.send_message(Message(json.dumps({"from": place.device_id})))
+        seen["telemetry"] = telemetry(server, place.device_id)
+        assert seen["telemetry"] == [{"from": place.device_id}], f"telemetry {seen['telemetry']}"
         device.patch_twin_reported_properties({"seen": place.device_id})
         seen["reported"] = manager.get_twin(place.device_id).properties.reported
         seen["patched"] = hear(device, "on_twin_desired_properties_patch_received", lambda: manager.update_twin(
-            place.device_id, Twin(properties=TwinProperties(desired={"patched": 1})), "*"))["patched"]
+            place.device_id, Twin(properties=TwinProperties(desired={"patched": place.device_id})), "*"))["patched"]
+        assert seen["patched"] == place.device_id, f"patched {seen['patched']}"
         device.on_method_request_received = lambda request: device.send_method_response(
             MethodResponse.create_from_method_request(request, 200, {"echo": request.payload}))
         time.sleep(0.3)
@@ -102,6 +106,15 @@ def hear(device, handler, cause):
     if not heard.wait(10):
         raise TimeoutError(handler)
     return box[0]
+
+
+def telemetry(server, device_id):
+    """Bodies of what came from the device. Azure's SDKs read these from Event Hubs; usher's hub tells them over REST."""
+    host, token = sas_token(server.hub)
+    response = requests.get(
+        f"https://{host}/usher/telemetry", params={"deviceId": device_id}, verify=server.trust, headers={"authorization": token})
+    response.raise_for_status()
+    return [message["body"] for message in response.json()]
 
 
 def send_to_device(server, device_id):

@@ -1,5 +1,6 @@
 'use strict';
 // A device with Azure's Node SDK: provisions, connects to its hub, and does all that a device does there.
+const assert = require('assert');
 const { ProvisioningDeviceClient } = require('azure-iot-provisioning-device');
 const { Http } = require('azure-iot-provisioning-device-http');
 const { Amqp, AmqpWs } = require('azure-iot-provisioning-device-amqp');
@@ -50,13 +51,12 @@ async function live(job, place) {
   }
   const registry = Registry.fromConnectionString(job.hub);
   await device.sendEvent(new Message(JSON.stringify({ from: place.deviceId })));
+  assert.deepStrictEqual(await telemetry(job, place.deviceId), [{ from: place.deviceId }]);
   await call(twin.properties.reported, 'update', { seen: place.deviceId });
   const reported = (await registry.getTwin(place.deviceId)).responseBody.properties.reported;
-  const patched = until('desired patch', 15000, (done) => twin.on('properties.desired.patched', (delta) => done(delta.patched)));
-  // The SDK subscribes in the background and tells nobody when it is done: a patch before that is not notified.
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  await registry.updateTwin(place.deviceId, { properties: { desired: { patched: 1 } } }, '*');
-  await patched;
+  const patched = until('desired patch', 10000, (done) => twin.on('properties.desired.patched', done));
+  await registry.updateTwin(place.deviceId, { properties: { desired: { patched: place.deviceId } } }, '*');
+  assert.strictEqual(await patched, place.deviceId);
   device.onDeviceMethod('blink', (request, response) => response.send(200, { echo: request.payload }));
   // The subscription has no callback of its own.
   await new Promise((resolve) => setTimeout(resolve, 300));
@@ -70,14 +70,24 @@ async function live(job, place) {
   return { desired, reported, method: (method.result || method).payload, heard };
 }
 
-async function sendToDevice(job, deviceId) {
+// A request to the hub's REST API with its own token.
+async function askHub(job, path, options = {}) {
   const parts = Object.fromEntries(job.hub.split(';').map((part) => [part.slice(0, part.indexOf('=')), part.slice(part.indexOf('=') + 1)]));
   const { SharedAccessSignature } = require('azure-iot-common');
   const token = SharedAccessSignature.create(parts.HostName, parts.SharedAccessKeyName, parts.SharedAccessKey, Math.floor(Date.now() / 1000) + 600).toString();
-  const response = await fetch(`https://${parts.HostName}/messages/deviceBound?api-version=2021-04-12`, {
-    method: 'POST', body: 'hello device', headers: { authorization: token, 'iothub-to': `/devices/${deviceId}/messages/deviceBound` },
-  });
-  if (!response.ok) throw new Error(`sending to the device: ${response.status} ${await response.text()}`);
+  const response = await fetch(`https://${parts.HostName}${path}`, Object.assign({}, options, { headers: Object.assign({ authorization: token }, options.headers) }));
+  if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+  return response;
+}
+
+function sendToDevice(job, deviceId) {
+  return askHub(job, '/messages/deviceBound?api-version=2021-04-12', { method: 'POST', body: 'hello device', headers: { 'iothub-to': `/devices/${deviceId}/messages/deviceBound` } });
+}
+
+// Bodies of what came from the device. Azure's SDKs read these from Event Hubs; usher's hub tells them over REST.
+async function telemetry(job, deviceId) {
+  const response = await askHub(job, `/usher/telemetry?deviceId=${encodeURIComponent(deviceId)}`);
+  return (await response.json()).map((message) => message.body);
 }
 
 run(async (job) => {

@@ -1,6 +1,9 @@
 'use strict';
 // azure-iot-provisioning-service: each call of the service API once right and once wrong.
 const { ProvisioningServiceClient } = require('azure-iot-provisioning-service');
+const { ProvisioningDeviceClient } = require('azure-iot-provisioning-device');
+const { Http } = require('azure-iot-provisioning-device-http');
+const { SymmetricKeySecurityClient } = require('azure-iot-security-symmetric-key');
 const runCases = require('./cases');
 const { refused } = runCases;
 
@@ -12,6 +15,12 @@ const status = (error) => error.response && error.response.statusCode;
 
 // This call answers callbacks only: as a promise it never resolves.
 const bulk = (client, operation) => new Promise((resolve, reject) => client.runBulkEnrollmentOperation(operation, (error, result) => (error ? reject(error) : resolve(result))));
+
+// Registers a device by its group's key.
+function register({ host, idScope }, groupKey, registrationId) {
+  const own = require('crypto').createHmac('sha256', Buffer.from(groupKey, 'base64')).update(registrationId).digest('base64');
+  return ProvisioningDeviceClient.create(host, idScope, new Http(), new SymmetricKeySecurityClient(registrationId, own)).register();
+}
 
 async function pages(query) {
   const sizes = [];
@@ -70,6 +79,19 @@ runCases((job, assert) => {
       assert.ok(body(await client.getEnrollmentGroupAttestationMechanism('grp-1')).symmetricKey.primaryKey);
       await client.deleteEnrollmentGroup(Object.assign({}, made, { provisioningStatus: undefined }));
       assert.strictEqual(status(await refused(() => client.getEnrollmentGroup('grp-1'))), 404);
+      assert.strictEqual(status(await refused(() => client.getEnrollmentGroupAttestationMechanism('grp-1'))), 404);
+      assert.strictEqual(status(await refused(() => client.deleteEnrollmentGroup('grp-1'))), 404);
+    },
+    'group: update by ETag, stale ETag': async () => {
+      const made = body(await client.createOrUpdateEnrollmentGroup(group('grp-3')));
+      const updated = body(await client.createOrUpdateEnrollmentGroup(Object.assign({}, made, { provisioningStatus: 'disabled' })));
+      assert.notStrictEqual(updated.etag, made.etag);
+      assert.strictEqual(body(await client.getEnrollmentGroup('grp-3')).provisioningStatus, 'disabled');
+      const error = await refused(() => client.createOrUpdateEnrollmentGroup(Object.assign({}, made, { provisioningStatus: 'enabled' })));
+      assert.strictEqual(status(error), 412, error.message);
+      const stale = await refused(() => client.deleteEnrollmentGroup('grp-3', made.etag));
+      assert.strictEqual(status(stale), 412, stale.message);
+      await client.deleteEnrollmentGroup('grp-3', updated.etag);
     },
     'group: TPM is refused': async () => {
       const error = await refused(() => client.createOrUpdateEnrollmentGroup({ enrollmentGroupId: 'grp-2', attestation: { type: 'tpm', tpm: { endorsementKey: 'AA==' } } }));
@@ -97,17 +119,20 @@ runCases((job, assert) => {
       assert.strictEqual(status(await refused(() => bulk(client, { enrollments: many, mode: 'create' }))), 400);
     },
     'registration: get, query by group, delete': async () => {
-      // Devices have registered before by the groups of the table, where it ran; otherwise there is nothing of them.
-      const query = await pages(client.createEnrollmentGroupDeviceRegistrationStateQuery({ query: 'SELECT *' }, 'key-group', 2)).catch((error) => ({ ids: [], error }));
-      for (const id of query.ids) {
-        const state = body(await client.getDeviceRegistrationState(id));
-        assert.deepStrictEqual([state.status, state.registrationId], ['assigned', id]);
+      const groupKey = key();
+      await client.createOrUpdateEnrollmentGroup(group('grp-4', { attestation: { type: 'symmetricKey', symmetricKey: { primaryKey: groupKey, secondaryKey: key() } } }));
+      const ids = ['reg-1', 'reg-2', 'reg-3'];
+      for (const id of ids) await register(job, groupKey, id);
+      const found = await pages(client.createEnrollmentGroupDeviceRegistrationStateQuery({ query: 'SELECT *' }, 'grp-4', 2));
+      assert.ok(found.sizes.every((size) => size <= 2), String(found.sizes));
+      assert.deepStrictEqual(found.ids.sort(), ids);
+      const state = body(await client.getDeviceRegistrationState('reg-1'));
+      assert.deepStrictEqual([state.status, state.registrationId, state.deviceId], ['assigned', 'reg-1', 'reg-1']);
+      await client.deleteDeviceRegistrationState('reg-1');
+      for (const id of ['reg-1', 'never-registered']) {
+        assert.strictEqual(status(await refused(() => client.getDeviceRegistrationState(id))), 404);
+        assert.strictEqual(status(await refused(() => client.deleteDeviceRegistrationState(id))), 404);
       }
-      if (query.ids.length) {
-        await client.deleteDeviceRegistrationState(query.ids[0]);
-        assert.strictEqual(status(await refused(() => client.getDeviceRegistrationState(query.ids[0]))), 404);
-      }
-      assert.strictEqual(status(await refused(() => client.getDeviceRegistrationState('never-registered'))), 404);
     },
     'a wrong key is refused everywhere': async () => {
       const calls = [
