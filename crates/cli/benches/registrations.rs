@@ -73,12 +73,13 @@ async fn compare(folder: &Path) -> Outcome<()> {
     Ok(())
 }
 
-/// Kills its process when it goes out of scope.
+/// Stops its process when it goes out of scope.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.0.kill();
+        // SIGTERM and not SIGKILL: nginx takes its workers along only when it is asked to stop.
+        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
         let _ = self.0.wait();
     }
 }
