@@ -15,7 +15,7 @@ os.chdir(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.getcwd())
 
 import apis  # noqa: E402
-import bad_input  # noqa: E402
+import bad  # noqa: E402
 import cases  # noqa: E402
 import management  # noqa: E402
 from enrolling import Enroller  # noqa: E402
@@ -114,7 +114,7 @@ def main():
             others += run_named("API", apis.all_cases(server))
             others += run_named("API", management.all_cases(server))
         if options.only in (None, "bad"):
-            others += run_named("bad input", bad_input.all_cases(server))
+            others += run_named("bad input", bad.all_cases(server))
         code = server.stop()
         others += run_named("server", [("SIGTERM ends it with exit code 0", lambda: expect(code == 0, f"exit code {code}"))])
         others += run_named("server", [("no panic in its log", lambda: expect("panicked" not in server.log(), "it panicked"))])

@@ -1,13 +1,20 @@
 """Starts `usher dev` on the standard ports, as SDKs demand, and stops it again."""
 
+import errno
 import json
 import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
+
+
+# The ports that SDKs fix, so that only one such server runs on a machine at a time.
+PORTS = (443, 8883, 5671)
+PORTS_WAIT_S = 120
 
 
 class Server:
@@ -16,6 +23,7 @@ class Server:
     def __init__(self, binary, *arguments):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="usher-sdk-"))
         self.log_path = self.folder / "log"
+        wait_for_ports()
         started = time.monotonic()
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
@@ -57,6 +65,28 @@ class Server:
 
     def remove(self):
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def wait_for_ports():
+    """Waits for another run on this machine to give the ports back."""
+    deadline, told = time.monotonic() + PORTS_WAIT_S, False
+    while taken := [port for port in PORTS if not is_free(port)]:
+        if time.monotonic() > deadline:
+            raise SystemExit(f"ports {taken} are taken by another program; SDKs know no others")
+        if not told:
+            print(f"waiting for ports {taken}, which another program has", flush=True)
+            told = True
+        time.sleep(0.5)
+
+
+def is_free(port):
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+        return True
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return False
+        raise
 
 
 NODE_FOLDER = pathlib.Path(__file__).parent / "node"

@@ -25,9 +25,19 @@ class Tpm:
             "swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.folder}", "--flags", "not-need-init,startup-clear",
             "--server", f"type=tcp,port={SWTPM_PORT},bindaddr=127.0.0.1,disconnect",
             "--ctrl", f"type=tcp,port={SWTPM_PORT + 1},bindaddr=127.0.0.1"])
-        self.one_at_a_time = threading.Lock()
-        self.listeners = [self.listen(COMMAND_PORT, self.commands), self.listen(PLATFORM_PORT, self.platform)]
+        self.one_at_a_time, self.listeners = threading.Lock(), []
+        try:
+            self.wait_until_up()
+            for port, serve in ((COMMAND_PORT, self.commands), (PLATFORM_PORT, self.platform)):
+                self.listeners.append(self.listen(port, serve))
+        except BaseException:
+            self.stop()
+            raise
+
+    def wait_until_up(self):
         for _ in range(100):
+            if self.process.poll() is not None:
+                raise RuntimeError(f"swtpm ended with {self.process.returncode}; is port {SWTPM_PORT} taken?")
             try:
                 socket.create_connection(("127.0.0.1", SWTPM_PORT)).close()
                 return
@@ -37,6 +47,8 @@ class Tpm:
 
     def stop(self):
         for listener in self.listeners:
+            # Closing alone leaves the port taken while a thread waits in accept.
+            listener.shutdown(socket.SHUT_RDWR)
             listener.close()
         self.process.terminate()
         self.process.wait()

@@ -13,7 +13,12 @@ function run(work) {
   Promise.resolve()
     .then(() => work(readJob()))
     .then((result) => answer(Object.assign({ ok: true }, result)))
-    .catch((error) => answer({ ok: false, error: `${error.name}: ${error.message}`, stack: String(error.stack).slice(0, 1500), body: error.responseBody }));
+    .catch((error) => answer(Object.assign({}, error.seen, { ok: false, error: describe(error), stack: String(error.stack).slice(0, 1500), body: error.responseBody })));
+}
+
+// Over AMQP the SDK passes on the peer's own error, which is no Error: a condition and a description.
+function describe(error) {
+  return error instanceof Error ? `${error.name}: ${error.message}` : `${error.condition}: ${error.description}`;
 }
 
 // Turns a function that takes a callback last into one that returns a promise.

@@ -93,6 +93,13 @@ runCases((job, assert) => {
       assert.strictEqual(status(stale), 412, stale.message);
       await client.deleteEnrollmentGroup('grp-3', updated.etag);
     },
+    'group: keys are generated and told by the attestation mechanism': async () => {
+      await client.createOrUpdateEnrollmentGroup({ enrollmentGroupId: 'grp-5', attestation: { type: 'symmetricKey' } });
+      const mechanism = body(await client.getEnrollmentGroupAttestationMechanism('grp-5'));
+      assert.ok(Buffer.from(mechanism.symmetricKey.primaryKey, 'base64').length >= 32);
+      await client.deleteEnrollmentGroup('grp-5');
+      assert.strictEqual(status(await refused(() => client.getEnrollmentGroupAttestationMechanism('grp-5'))), 404);
+    },
     'group: TPM is refused': async () => {
       const error = await refused(() => client.createOrUpdateEnrollmentGroup({ enrollmentGroupId: 'grp-2', attestation: { type: 'tpm', tpm: { endorsementKey: 'AA==' } } }));
       assert.strictEqual(status(error), 400, error.message);
@@ -113,8 +120,13 @@ runCases((job, assert) => {
       assert.strictEqual((await bulk(client, { enrollments, mode: 'create' })).isSuccessful, true);
       const again = (await bulk(client, { enrollments, mode: 'create' }));
       assert.deepStrictEqual([again.isSuccessful, again.errors.length], [false, 2]);
-      assert.strictEqual((await bulk(client, { enrollments, mode: 'update' })).isSuccessful, true);
+      const changed = enrollments.map((enrollment) => Object.assign({}, enrollment, { provisioningStatus: 'disabled' }));
+      assert.strictEqual((await bulk(client, { enrollments: changed, mode: 'update' })).isSuccessful, true);
+      assert.strictEqual(body(await client.getIndividualEnrollment('bulk-2')).provisioningStatus, 'disabled');
       assert.strictEqual((await bulk(client, { enrollments, mode: 'delete' })).isSuccessful, true);
+      assert.strictEqual(status(await refused(() => client.getIndividualEnrollment('bulk-1'))), 404);
+      assert.strictEqual((await bulk(client, { enrollments, mode: 'delete' })).isSuccessful, false);
+      assert.strictEqual((await bulk(client, { enrollments: [individual('bulk-none')], mode: 'update' })).isSuccessful, false);
       const many = Array.from({ length: 11 }, (_, n) => individual(`bulk-${n}`));
       assert.strictEqual(status(await refused(() => bulk(client, { enrollments: many, mode: 'create' }))), 400);
     },
@@ -128,6 +140,8 @@ runCases((job, assert) => {
       assert.deepStrictEqual(found.ids.sort(), ids);
       const state = body(await client.getDeviceRegistrationState('reg-1'));
       assert.deepStrictEqual([state.status, state.registrationId, state.deviceId], ['assigned', 'reg-1', 'reg-1']);
+      const stale = await refused(() => client.deleteDeviceRegistrationState(Object.assign({}, state, { etag: '"stale"' })));
+      assert.strictEqual(status(stale), 412, stale.message);
       await client.deleteDeviceRegistrationState('reg-1');
       for (const id of ['reg-1', 'never-registered']) {
         assert.strictEqual(status(await refused(() => client.getDeviceRegistrationState(id))), 404);
@@ -140,6 +154,9 @@ runCases((job, assert) => {
         () => otherKey.createOrUpdateEnrollmentGroup(group('grp-9')),
         () => otherKey.getDeviceRegistrationState('page-0'),
         () => otherKey.getIndividualEnrollmentAttestationMechanism('page-0'),
+        () => otherKey.deleteIndividualEnrollment('page-0'),
+        () => pages(otherKey.createIndividualEnrollmentQuery({ query: 'SELECT * FROM enrollments' })),
+        () => bulk(otherKey, { enrollments: [individual('bulk-9')], mode: 'create' }),
       ];
       for (const call of calls) {
         const error = await refused(call);
