@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Time from connect to assigned, by SDK and transport: the median of 20 devices each.
 
-    target/venv/bin/python tests/sdk/latency.py target/release/usher [--count 20] [--json]
+    target/venv/bin/python tests/sdk/latency.py target/release/usher [--count 20] [--json FILE]
 """
 
 import argparse
@@ -10,7 +10,8 @@ import os
 import statistics
 import sys
 
-BINARY = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else ""
+# Paths on the command line are the caller's.
+CALLED_FROM = os.getcwd()
 os.chdir(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.getcwd())
 
@@ -38,32 +39,31 @@ def measure(server, enroller, client, attestation, transport, count):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary")
     parser.add_argument("--count", type=int, default=20)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", help="also write the figures to this file")
     options = parser.parse_args()
-    server = Server(BINARY)
+    server = Server(os.path.join(CALLED_FROM, options.binary))
     rows = []
     try:
         enroller = Enroller(server)
-        for client in (cases.PYTHON, cases.NODE):
-            for attestation in ATTESTATIONS:
-                for transport in cases.TRANSPORTS:
-                    if cases.reason_not_to_run(client, attestation, transport):
-                        continue
-                    times = measure(server, enroller, client, attestation, transport, options.count)
-                    row = {"client": client, "attestation": cases.ATTESTATIONS[attestation], "transport": transport,
-                           "median_ms": round(statistics.median(times), 1), "max_ms": round(max(times), 1), "count": len(times)}
-                    rows.append(row)
-                    if not options.json:
-                        print("{client:36} {attestation:40} {transport:8} median {median_ms:7.1f} ms  max {max_ms:7.1f} ms".format(**row), flush=True)
+        for client, attestation, transport in cases.all_cells():
+            if attestation not in ATTESTATIONS or cases.reason_not_to_run(client, attestation, transport):
+                continue
+            times = measure(server, enroller, client, attestation, transport, options.count)
+            row = {"client": client, "attestation": cases.ATTESTATIONS[attestation], "transport": transport,
+                   "median_ms": round(statistics.median(times), 1), "max_ms": round(max(times), 1), "count": len(times)}
+            rows.append(row)
+            print("{client:36} {attestation:40} {transport:8} median {median_ms:7.1f} ms  max {max_ms:7.1f} ms".format(**row), flush=True)
     finally:
         server.stop()
-        server.remove()
+    server.remove()
     if options.json:
-        print(json.dumps(rows))
+        with open(os.path.join(CALLED_FROM, options.json), "w") as out:
+            json.dump(rows, out, indent=1)
     sys.stdout.flush()
+    # Some SDK threads do not end by themselves.
     os._exit(0)
 
 

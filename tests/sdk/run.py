@@ -5,12 +5,15 @@
 """
 
 import argparse
-import base64
+import contextlib
 import json
 import os
+import signal
 import sys
 import traceback
 
+# Paths on the command line are the caller's.
+CALLED_FROM = os.getcwd()
 os.chdir(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.getcwd())
 
@@ -23,8 +26,31 @@ from server import Server, node  # noqa: E402
 from tpm import Tpm  # noqa: E402
 
 
-def run_cell(server, enroller, client, attestation, transport):
-    """Provisions one device and lives its first minutes; returns what was measured."""
+# No case takes longer, unless something hangs: the slowest waits half a minute for the server to lose patience with a silent peer.
+CASE_MAX_S = 120
+# How far a cell came; each is a column of the table.
+PROVISIONED, TWIN = "provisioned", "hub twin"
+
+
+class TooLong(BaseException):
+    """Not an Exception, so that no case takes it for a refusal."""
+
+
+@contextlib.contextmanager
+def limited():
+    """Ends a case that hangs, by a signal to the main thread, which all cases run in."""
+    def stop(_signal, _frame):
+        raise TooLong(f"it took longer than {CASE_MAX_S} s")
+    signal.signal(signal.SIGALRM, stop)
+    signal.alarm(CASE_MAX_S)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+
+
+def run_cell(server, enroller, client, attestation, transport, row):
+    """Provisions one device and lives its first minutes; writes how far it came into the row."""
     device = enroller.device(client, attestation, transport)
     if client == cases.PYTHON:
         import python_device
@@ -32,19 +58,25 @@ def run_cell(server, enroller, client, attestation, transport):
         result, ms = python_device.provision(server, device.id, device.key_text, device.identity, websockets)
         expect(result.status == "assigned", f"status {result.status}")
         place = result.registration_state
-        expect((place.assigned_hub, place.device_id) == (device.hub, device.id), f"assigned to {place.assigned_hub} as {place.device_id}")
+        expect_place(row, device, ms, place.assigned_hub, place.device_id)
         seen = python_device.live(server, place, device.key_text, device.identity, websockets)
     else:
-        answer = node(server, "device.js", device.node_job(server, transport))
-        expect(answer["ok"], answer.get("error", "") + " " + answer.get("stack", ""))
-        ms, seen, place = answer["ms"], answer, answer["place"]
-        expect((place["assignedHub"], place["deviceId"]) == (device.hub, device.id), f"assigned: {place}")
+        seen = node(server, "device.js", device.node_job(server, transport))
+        why = seen.get("error", "") + " " + seen.get("stack", "")
+        expect("place" in seen, why)
+        expect_place(row, device, seen["ms"], seen["place"]["assignedHub"], seen["place"]["deviceId"])
+        expect(seen["ok"], why)
     desired = {name: value for name, value in seen["desired"].items() if not name.startswith("$")}
     expect(desired == device.desired, f"twin {desired}, not {device.desired}")
+    row[TWIN] = "as enrolled"
     expect(seen["reported"].get("seen") == device.id, f"reported {seen['reported']}")
     expect(seen["method"] == {"echo": 7}, f"method {seen['method']}")
     expect(seen["heard"] == "hello device", f"message {seen['heard']}")
-    return ms
+
+
+def expect_place(row, device, ms, hub, device_id):
+    expect((hub, device_id) == (device.hub, device.id), f"assigned to {hub} as {device_id}")
+    row[PROVISIONED], row["ms"] = "yes", round(ms, 1)
 
 
 def expect(holds, otherwise):
@@ -56,90 +88,109 @@ def device_table(server):
     enroller, tpm = Enroller(server), Tpm()
     rows = []
     for client, attestation, transport in cases.all_cells():
-        reason = cases.reason_not_to_run(client, attestation, transport)
         row = {"client": client, "attestation": cases.ATTESTATIONS[attestation], "transport": transport}
-        if reason:
-            rows.append(row | {"result": reason})
+        rows.append(row)
+        row["result"] = cases.reason_not_to_run(client, attestation, transport)
+        if row["result"]:
             continue
-        try:
-            rows.append(row | {"result": "passed", "ms": round(run_cell(server, enroller, client, attestation, transport), 1)})
-        except Exception as error:  # one cell must not hide the others
-            rows.append(row | {"result": "FAILED", "why": f"{type(error).__name__}: {error}"})
-            traceback.print_exc()
-        print(f"  {rows[-1]['result']}: {client}, {row['attestation']}, {transport}", flush=True)
+        judge(row, lambda cell=(client, attestation, transport), row=row: run_cell(server, enroller, *cell, row))
+        print(f"  {row['result']}: {client}, {row['attestation']}, {transport}", flush=True)
     tpm.stop()
     return rows
 
 
+def judge(row, work):
+    """Runs a case and writes its result into the row: one that fails must not hide the others."""
+    try:
+        with limited():
+            work()
+        row["result"] = "passed"
+    except (Exception, TooLong) as error:
+        row |= {"result": "FAILED", "why": f"{type(error).__name__}: {error}"}
+        traceback.print_exc()
+
+
 def print_table(rows):
-    head = ["client", "attestation", "transport", "result", "ms"]
-    cells = [[str(row.get(name, "")) for name in head] for row in rows]
+    head = ["client", "attestation", "transport", PROVISIONED, TWIN, "ms", "result"]
+    cells = [[str(row.get(name, "-")) for name in head] for row in rows]
     widths = [max(len(name), *(len(row[n]) for row in cells)) for n, name in enumerate(head)]
     for row in [head, ["-" * width for width in widths], *cells]:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
-    for row in rows:
-        if "why" in row:
-            print(f"FAILED {row['client']}, {row['attestation']}, {row['transport']}: {row['why']}")
 
 
-def run_named(title, found):
-    """Runs functions as named cases."""
-    rows = []
+def run_named(title, find):
+    """Runs the named cases that `find` gives; where it gives none for an error, that is the failed case."""
+    rows, found = [], []
+    preparing = {"case": f"{title}: preparing"}
+    judge(preparing, lambda: found.extend(find()))
+    if preparing["result"] == "FAILED" or not found:
+        rows.append(preparing | {"result": "FAILED"})
     for name, work in found:
-        try:
-            work()
-            rows.append({"case": f"{title}: {name}", "result": "passed"})
-        except Exception as error:
-            rows.append({"case": f"{title}: {name}", "result": "FAILED", "why": f"{type(error).__name__}: {error}"})
-            traceback.print_exc()
-        print(f"  {rows[-1]['result']}: {title}: {name}", flush=True)
+        row = {"case": f"{title}: {name}"}
+        rows.append(row)
+        judge(row, work)
+        print(f"  {row['result']}: {row['case']}", flush=True)
     return rows
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def run_all(server, only, rows, others):
+    if only in (None, "devices"):
+        rows += device_table(server)
+        print_table(rows)
+    if only in (None, "apis"):
+        others += run_named("API", lambda: apis.all_cases(server))
+        others += run_named("API", lambda: management.all_cases(server))
+    if only in (None, "bad"):
+        others += run_named("bad input", lambda: bad.all_cases(server))
+    code = server.stop()
+    others += run_named("server", lambda: [
+        ("SIGTERM ends it with exit code 0", lambda: expect(code == 0, f"exit code {code}")),
+        ("no panic in its log", lambda: expect("panicked" not in server.log(), "it panicked")),
+    ])
+
+
+def options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary")
     parser.add_argument("--json", help="also write the results to this file")
     parser.add_argument("--only", choices=["devices", "apis", "bad"])
-    options = parser.parse_args()
-    binary = options.binary if os.path.isabs(options.binary) else os.path.join("..", "..", options.binary)
-    server = Server(os.path.abspath(binary))
+    given = parser.parse_args()
+    given.binary = os.path.join(CALLED_FROM, given.binary)
+    given.json = given.json and os.path.join(CALLED_FROM, given.json)
+    return given
+
+
+def main():
+    given = options()
+    # A run that is stopped takes its server along.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+    server = Server(given.binary)
     print(f"usher dev was ready in {server.ready_ms:.0f} ms; resident memory idle {server.rss_kib() / 1024:.1f} MiB", flush=True)
     rows, others = [], []
     try:
-        if options.only in (None, "devices"):
-            rows = device_table(server)
-            print_table(rows)
-        if options.only in (None, "apis"):
-            others += run_named("API", apis.all_cases(server))
-            others += run_named("API", management.all_cases(server))
-        if options.only in (None, "bad"):
-            others += run_named("bad input", bad.all_cases(server))
-        code = server.stop()
-        others += run_named("server", [("SIGTERM ends it with exit code 0", lambda: expect(code == 0, f"exit code {code}"))])
-        others += run_named("server", [("no panic in its log", lambda: expect("panicked" not in server.log(), "it panicked"))])
+        run_all(server, given.only, rows, others)
+    except Exception as error:
+        others.append({"case": "the run itself", "result": "FAILED", "why": f"{type(error).__name__}: {error}"})
+        traceback.print_exc()
     finally:
         if server.is_alive():
             server.stop()
     ran = [row for row in rows + others if row["result"] in ("passed", "FAILED")]
     failed = [row for row in ran if row["result"] == "FAILED"]
-    for row in failed:
-        print(f"FAILED: {row}")
     if failed:
         print("--- the end of the server's log ---", *server.log().splitlines()[-40:], sep="\n")
     else:
         server.remove()
-    if options.json:
-        with open(options.json, "w") as out:
-            json.dump({"devices": rows, "others": others}, out, indent=1)
+    for row in failed:
+        print(f"FAILED: {row}")
+    if given.json:
+        with open(given.json, "w") as out:
+            json.dump({"ready_ms": round(server.ready_ms), "devices": rows, "others": others}, out, indent=1)
     print(f"{len(ran) - len(failed)} passed, {len(failed)} failed")
     sys.stdout.flush()
+    sys.stderr.flush()
     # Some SDK threads do not end by themselves.
     os._exit(1 if failed else 0)
-
-
-def b64(data):
-    return base64.b64encode(data).decode()
 
 
 if __name__ == "__main__":

@@ -96,5 +96,10 @@ run(async (job) => {
   if (job.tpm) job.tpmClient = tpmClient(job.registrationId);
   const { ms, result } = await provision(job);
   if (job.provisionOnly) return { ms, place: result };
-  return Object.assign({ ms, place: result }, await live(job, result));
+  try {
+    return Object.assign({ ms, place: result }, await live(job, result));
+  } catch (error) {
+    // What fails at the hub does not hide that the device was provisioned.
+    throw Object.assign(error, { seen: { ms, place: result } });
+  }
 });
