@@ -86,6 +86,8 @@ struct Conversation<'a, IO> {
     asker: Asker<'a>,
     sasl: Sasl,
     answers: Option<LinkId>,
+    /// Whether an unproven device has been told that it is refused.
+    is_refused: bool,
 }
 
 /// Who asks, and whom: all of a conversation but its stream.
@@ -107,7 +109,7 @@ pub async fn serve<IO: AsyncRead + AsyncWrite + Unpin>(
     stop: watch::Receiver<bool>,
 ) {
     let asker = Asker { engine, peer, transport, device: None, is_proven: false };
-    Conversation { link, asker, sasl: Sasl::None, answers: None }.run(first, stop).await;
+    Conversation { link, asker, sasl: Sasl::None, answers: None, is_refused: false }.run(first, stop).await;
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Conversation<'_, IO> {
@@ -203,11 +205,19 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Conversation<'_, IO> {
     }
 
     /// Takes a link to the device's own address, and no other's. The first one proves the device.
+    ///
+    /// A refused device is told once. Node's SDK asks for its second link although the first was refused, and stops listening to both: an
+    /// error there makes rhea drop the stream (rhea 1.0.24: lib/link.js `on_detach`, lib/connection.js `input`), and over WebSocket the SDK
+    /// then waits 45 s for an AMQP close.
     async fn attach(&mut self, attached: Attached) -> Verdict {
+        if self.is_refused {
+            return Ok(());
+        }
         let tracking_id = self.asker.engine.new_tracking_id();
         if let Err(error) = self.asker.judge_link(&attached, &tracking_id).await {
             let refusal = refusal(&Outcome::error(&error, &tracking_id, self.asker.engine.now()));
             self.link.machine().refuse_attach(attached.link, refusal);
+            self.is_refused = !self.asker.is_proven;
             return Ok(());
         }
         if attached.role == Role::Receiver {
