@@ -54,22 +54,43 @@ async function live(job, place) {
   assert.deepStrictEqual(await telemetry(job, place.deviceId), [{ from: place.deviceId }]);
   await call(twin.properties.reported, 'update', { seen: place.deviceId });
   const reported = (await registry.getTwin(place.deviceId)).responseBody.properties.reported;
-  const patched = until('desired patch', 10000, (done) => twin.on('properties.desired.patched', done));
-  // The SDK subscribes in the background and tells nobody when it is done: a patch before that is not notified.
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  await registry.updateTwin(place.deviceId, { properties: { desired: { patched: place.deviceId } } }, '*');
-  assert.strictEqual(await patched, place.deviceId);
+  await patch(registry, twin, place.deviceId);
   device.onDeviceMethod('blink', (request, response) => response.send(200, { echo: request.payload }));
-  // The subscription has no callback of its own.
-  await new Promise((resolve) => setTimeout(resolve, 300));
-  const service = ServiceClient.fromConnectionString(job.hub);
-  const method = await service.invokeDeviceMethod(place.deviceId, { methodName: 'blink', payload: 7, responseTimeoutInSeconds: 10 });
+  const method = await onceSubscribed(() => ServiceClient.fromConnectionString(job.hub)
+    .invokeDeviceMethod(place.deviceId, { methodName: 'blink', payload: 7, responseTimeoutInSeconds: 10 }));
+  // The hub keeps a message until the device has subscribed.
   const message = until('cloud-to-device message', 10000, (done) => device.on('message', (msg) => device.complete(msg, () => done(msg.data.toString()))));
-  await new Promise((resolve) => setTimeout(resolve, 300));
   await sendToDevice(job, place.deviceId);
   const heard = await message;
   await device.close();
   return { desired, reported, method: (method.result || method).payload, heard };
+}
+
+// The SDK subscribes in the background and tells nobody when it is done. Until then patches pass the device by, and the hub answers method
+// calls with 404: so both are tried again for a while.
+const TRIES = 20;
+const PAUSE_MS = 500;
+const pause = () => new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+
+async function patch(registry, twin, deviceId) {
+  let heard;
+  twin.on('properties.desired.patched', (value) => { heard = value; });
+  for (let tries = 0; heard === undefined && tries < TRIES; tries++) {
+    await registry.updateTwin(deviceId, { properties: { desired: { patched: deviceId } } }, '*');
+    await pause();
+  }
+  assert.strictEqual(heard, deviceId);
+}
+
+async function onceSubscribed(invoke) {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await invoke();
+    } catch (error) {
+      if (tries === TRIES || !error.response || error.response.statusCode !== 404) throw error;
+      await pause();
+    }
+  }
 }
 
 // A request to the hub's REST API with its own token.
