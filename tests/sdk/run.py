@@ -85,17 +85,18 @@ def expect(holds, otherwise):
 
 
 def device_table(server):
-    enroller, tpm = Enroller(server), Tpm()
-    rows = []
-    for client, attestation, transport in cases.all_cells():
-        row = {"client": client, "attestation": cases.ATTESTATIONS[attestation], "transport": transport}
-        rows.append(row)
-        row["result"] = cases.reason_not_to_run(client, attestation, transport)
-        if row["result"]:
-            continue
-        judge(row, lambda cell=(client, attestation, transport), row=row: run_cell(server, enroller, *cell, row))
-        print(f"  {row['result']}: {client}, {row['attestation']}, {transport}", flush=True)
-    tpm.stop()
+    enroller, tpm, rows = Enroller(server), Tpm(), []
+    try:
+        for client, attestation, transport in cases.all_cells():
+            row = {"client": client, "attestation": cases.ATTESTATIONS[attestation], "transport": transport}
+            rows.append(row)
+            row["result"] = cases.reason_not_to_run(client, attestation, transport)
+            if row["result"]:
+                continue
+            judge(row, lambda cell=(client, attestation, transport), row=row: run_cell(server, enroller, *cell, row))
+            print(f"  {row['result']}: {client}, {row['attestation']}, {transport}", flush=True)
+    finally:
+        tpm.stop()
     return rows
 
 
@@ -137,6 +138,8 @@ def run_all(server, only, rows, others):
     if only in (None, "devices"):
         rows += device_table(server)
         print_table(rows)
+        for what, why in cases.NOT_AVAILABLE.items():
+            print(f"not available: {what}: {why}")
     if only in (None, "apis"):
         others += run_named("API", lambda: apis.all_cases(server))
         others += run_named("API", lambda: management.all_cases(server))
@@ -178,7 +181,7 @@ def main():
     ran = [row for row in rows + others if row["result"] in ("passed", "FAILED")]
     failed = [row for row in ran if row["result"] == "FAILED"]
     if failed:
-        print("--- the end of the server's log ---", *server.log().splitlines()[-40:], sep="\n")
+        print(f"--- the end of the server's log, whole in {server.log_path} ---", *server.log().splitlines()[-40:], sep="\n")
     else:
         server.remove()
     for row in failed:

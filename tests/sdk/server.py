@@ -23,7 +23,7 @@ class Server:
     def __init__(self, binary, *arguments):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="usher-sdk-"))
         self.log_path = self.folder / "log"
-        wait_for_ports()
+        wait_for_ports(PORTS)
         started = time.monotonic()
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
@@ -67,10 +67,10 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def wait_for_ports():
-    """Waits for another run on this machine to give the ports back."""
+def wait_for_ports(ports):
+    """Waits for another run on this machine to give back ports that cannot be chosen."""
     deadline, told = time.monotonic() + PORTS_WAIT_S, False
-    while taken := [port for port in PORTS if not is_free(port)]:
+    while taken := [port for port in ports if not is_free(port)]:
         if time.monotonic() > deadline:
             raise SystemExit(f"ports {taken} are taken by another program; SDKs know no others")
         if not told:

@@ -8,9 +8,10 @@ import tempfile
 import threading
 import time
 
+from server import wait_for_ports
+
 # tss.js connects to these two: commands, and the simulator's power switch.
 COMMAND_PORT, PLATFORM_PORT = 2321, 2322
-SWTPM_PORT = 23310
 
 SEND_COMMAND, HANDSHAKE, END = 8, 15, 20
 
@@ -19,12 +20,15 @@ class Tpm:
     """Runs until it is stopped."""
 
     def __init__(self):
+        wait_for_ports((COMMAND_PORT, PLATFORM_PORT))
+        # Free ports, not fixed ones: a software TPM that another run left behind must not answer in this one's place.
+        self.port, control_port = free_port(), free_port()
         self.folder = tempfile.mkdtemp(prefix="usher-tpm-")
         subprocess.run(["swtpm_setup", "--tpm2", "--tpmstate", self.folder, "--lock-nvram", "--overwrite"], check=True, capture_output=True)
         self.process = subprocess.Popen([
             "swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.folder}", "--flags", "not-need-init,startup-clear",
-            "--server", f"type=tcp,port={SWTPM_PORT},bindaddr=127.0.0.1,disconnect",
-            "--ctrl", f"type=tcp,port={SWTPM_PORT + 1},bindaddr=127.0.0.1"])
+            "--server", f"type=tcp,port={self.port},bindaddr=127.0.0.1,disconnect",
+            "--ctrl", f"type=tcp,port={control_port},bindaddr=127.0.0.1"])
         self.one_at_a_time, self.listeners = threading.Lock(), []
         try:
             self.wait_until_up()
@@ -37,9 +41,9 @@ class Tpm:
     def wait_until_up(self):
         for _ in range(100):
             if self.process.poll() is not None:
-                raise RuntimeError(f"swtpm ended with {self.process.returncode}; is port {SWTPM_PORT} taken?")
+                raise RuntimeError(f"swtpm ended with {self.process.returncode}")
             try:
-                socket.create_connection(("127.0.0.1", SWTPM_PORT)).close()
+                socket.create_connection(("127.0.0.1", self.port)).close()
                 return
             except OSError:
                 time.sleep(0.05)
@@ -97,7 +101,7 @@ class Tpm:
 
     def run(self, command):
         """One command, one connection: swtpm serves one client at a time."""
-        with self.one_at_a_time, socket.create_connection(("127.0.0.1", SWTPM_PORT)) as swtpm:
+        with self.one_at_a_time, socket.create_connection(("127.0.0.1", self.port)) as swtpm:
             swtpm.sendall(command)
             head = read(swtpm, 10)
             return head + read(swtpm, struct.unpack(">I", head[2:6])[0] - 10)
@@ -115,3 +119,8 @@ def read(connection, count):
 
 def number(connection):
     return struct.unpack(">I", read(connection, 4))[0]
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
