@@ -8,6 +8,7 @@ pub mod clock;
 pub mod document;
 pub mod enrollment;
 pub mod error;
+pub mod hub_connection;
 pub mod hub_device;
 pub mod ids;
 pub mod limits;

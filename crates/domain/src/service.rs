@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{HubName, IdScope, Secret, enrollment::AllocationPolicy};
 
+pub use crate::hub_connection::HubConnection;
+
 /// One provisioning service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProvisioningService {
@@ -43,19 +45,6 @@ pub struct LinkedHub {
     pub apply_allocation_policy: bool,
     /// How it is reached.
     pub connection: HubConnection,
-}
-
-/// How a linked hub is reached.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "kind")]
-pub enum HubConnection {
-    /// The hub inside this process.
-    Embedded,
-    /// An IoT Hub by its REST API.
-    IotHub {
-        /// `HostName=…;SharedAccessKeyName=…;SharedAccessKey=…`
-        connection_string: Secret,
-    },
 }
 
 /// A named pair of keys with rights.
