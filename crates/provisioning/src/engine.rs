@@ -176,7 +176,7 @@ impl Engine {
         let registry = &tenant.registry;
         let known = registry.registration(&claim.claimed_id).await?;
         let now = self.now();
-        let Admitted { proven, enrollment } = prove(registry, claim, known.as_ref().map(|known| &known.value), now).await?;
+        let Admitted { proven, enrollment, challenge } = prove(registry, claim, known.as_ref().map(|known| &known.value), now).await?;
         if let Some(known) = &known
             && let Some(operation) = transition::running(&known.value)
             && !transition::is_abandoned(operation, now)
@@ -193,9 +193,10 @@ impl Engine {
             tpm: None,
         };
         let operation_id = OperationId::from_random(self.random());
+        let also = tpm::answer(registry, claim, challenge.as_ref(), &operation_id).await?;
         if enrollment.status == ProvisioningStatus::Disabled {
             let refused = transition::refuse_disabled(old, applicant, operation_id, now);
-            let etag = registry.save_registration(&refused, expect, Vec::new()).await?;
+            let etag = registry.save_registration(&refused, expect, also).await?;
             let mend = "Enable the enrollment, or leave it: a disabled entry blocks the device on purpose.";
             warn!(tracking_id = %claim.tracking_id, id_scope = %claim.id_scope, registration_id = %claim.claimed_id,
                 check = "enrollment.disabled", mend, "registration refused");
@@ -204,7 +205,7 @@ impl Engine {
         let operation = draft(&tenant.service, &enrollment, &proven, old.as_ref(), claim, document, operation_id, || self.hub_keys(), now)?;
         let applicant = Applicant { tpm: tpm::remember(&proven, primary_key(&operation)), ..applicant };
         let begun = transition::begin(old, applicant, operation, now);
-        let etag = registry.save_registration(&begun, expect, Vec::new()).await?;
+        let etag = registry.save_registration(&begun, expect, also).await?;
         Ok(Accepted::Begun(Versioned { value: begun, etag }))
     }
 

@@ -9,7 +9,7 @@ use usher_domain::{
     enrollment::{Attestation, CertificatePair, Enrollment, EnrollmentRef, X509Attestation},
     registration::Registration,
 };
-use usher_registry::Registry;
+use usher_registry::{Challenge, Registry};
 
 use crate::{claim::Claim, denial::Denial, tpm};
 
@@ -19,16 +19,23 @@ pub struct Admitted {
     pub proven: ProvenIdentity,
     /// What governs it. May be disabled: that is for the caller to judge.
     pub enrollment: Enrollment,
+    /// The challenge that a TPM answered.
+    pub challenge: Option<Challenge>,
 }
 
-/// Proves the device behind `claim`. `known` is its registration from an earlier time, which tells the group to try first.
+/// Proves the device behind `claim`. `known` is its registration from an earlier time, which tells the group to try
+/// first, and the operation that a TPM's token may still ask for.
 pub async fn prove(registry: &Registry, claim: &Claim, known: Option<&Registration>, now: Timestamp) -> Result<Admitted, Denial> {
     if let Some(enrollment) = registry.individual(&claim.claimed_id).await? {
-        let proven = match &enrollment.value.attestation {
-            Attestation::Tpm(keys) => tpm::prove(registry, claim, keys, now).await?,
-            _ => prove_individual(&enrollment.value, claim, now)?,
+        let (proven, challenge) = match &enrollment.value.attestation {
+            Attestation::Tpm(keys) => {
+                let latest = known.map(|known| known.state.operation_id());
+                let (proven, challenge) = tpm::prove(registry, claim, keys, latest, now).await?;
+                (proven, Some(challenge))
+            }
+            _ => (prove_individual(&enrollment.value, claim, now)?, None),
         };
-        return Ok(Admitted { proven, enrollment: enrollment.value });
+        return Ok(Admitted { proven, enrollment: enrollment.value, challenge });
     }
     match &claim.evidence.sas_token {
         Some(token) => prove_by_group_key(registry, claim, &read_token(token)?, known, now).await,
@@ -78,7 +85,7 @@ async fn prove_by_chain(registry: &Registry, claim: &Claim, now: Timestamp) -> R
     let pairs: Vec<&CertificatePair> = candidates.iter().map(|(_, pair)| pair).collect();
     // Nearest by signatures, not by name: made-up certificates could bring a far name forward, around a disabled nearer group.
     let (nearest, proven) = x509::prove_nearest_group(chain, &claim.claimed_id, &pairs, now)?;
-    Ok(Admitted { proven, enrollment: candidates.swap_remove(nearest).0 })
+    Ok(Admitted { proven, enrollment: candidates.swap_remove(nearest).0, challenge: None })
 }
 
 async fn prove_by_group_key(
@@ -92,7 +99,7 @@ async fn prove_by_group_key(
     let mut attempt = |enrollment: Enrollment| {
         let Attestation::SymmetricKey(keys) = &enrollment.attestation else { return None };
         match symmetric::prove_group(token, &claim.id_scope, &claim.claimed_id, keys, now) {
-            Ok(proven) => Some(Admitted { proven, enrollment }),
+            Ok(proven) => Some(Admitted { proven, enrollment, challenge: None }),
             Err(refusal) => {
                 closest.get_or_insert(refusal);
                 None

@@ -6,12 +6,13 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use usher_attestation::{ProvenIdentity, Refusal, SasToken, tpm};
 use usher_domain::{
-    ErrorCode, Secret, ServiceError, Timestamp,
+    ErrorCode, OperationId, Secret, ServiceError, Timestamp,
     document::RegisterDocument,
     enrollment::{Attestation, TpmKeys},
     registration::{ProofSummary, Registration, TpmRegistration},
 };
 use usher_registry::{CHALLENGE_LIFETIME_MS, Challenge, Registry};
+use usher_store::Op;
 
 use crate::{
     claim::{Claim, TpmKeysShown, Transport},
@@ -57,6 +58,7 @@ pub async fn challenge(
         storage_root_key: STANDARD.encode(&shown.storage_root_key),
         session_key: Secret::new(STANDARD.encode(session_key)),
         expires_at: now.plus_millis(CHALLENGE_LIFETIME_MS),
+        answered_by: None,
     };
     for _ in 0..CONFLICTS_MAX {
         match registry.keep_challenge(&claim.claimed_id, kept.clone(), now).await {
@@ -68,14 +70,24 @@ pub async fn challenge(
     Err(Denial::open("store.conflict", ServiceError::new(ErrorCode::ConcurrentChange)))
 }
 
-/// Proves a TPM by a token signed with the session key of one of its challenges.
-pub async fn prove(registry: &Registry, claim: &Claim, keys: &TpmKeys, now: Timestamp) -> Result<ProvenIdentity, Denial> {
+/// Proves a TPM by a token signed with the session key of one of its challenges, and says which one.
+///
+/// The answer to a challenge begins one operation. While that is the device's last, `latest`, the same token may ask for it again, as
+/// polls over HTTPS do; for anything else it is worth nothing.
+pub async fn prove(
+    registry: &Registry,
+    claim: &Claim,
+    keys: &TpmKeys,
+    latest: Option<&OperationId>,
+    now: Timestamp,
+) -> Result<(ProvenIdentity, Challenge), Denial> {
     let text = claim.evidence.sas_token.as_deref().ok_or_else(no_token)?;
     let token = SasToken::parse(text).map_err(|error| Denial::from(Refusal::from(error)))?;
     let mut closest: Option<Denial> = None;
     for challenge in registry.challenges(&claim.claimed_id, now).await? {
         match prove_one(&token, claim, keys, &challenge, now) {
-            Ok(proven) => return Ok(proven),
+            Ok(_) if challenge.answered_by.is_some() && challenge.answered_by.as_ref() != latest => return Err(answered()),
+            Ok(proven) => return Ok((proven, challenge)),
             Err(denial) => drop(closest.get_or_insert(denial)),
         }
     }
@@ -144,6 +156,24 @@ fn no_challenge() -> Denial {
         "tpm.challenge",
         "no challenge to this device counts any more",
         "Let the device begin anew: a challenge counts for a quarter of an hour.",
+    )
+}
+
+/// What the commit that begins `operation` needs besides, where a TPM's answer to a challenge is what it begins with.
+pub async fn answer(registry: &Registry, claim: &Claim, challenge: Option<&Challenge>, operation: &OperationId) -> Result<Vec<Op>, Denial> {
+    match challenge {
+        None => Ok(Vec::new()),
+        Some(challenge) if challenge.answered_by.is_some() => Err(answered()),
+        Some(challenge) => Ok(vec![registry.answer_challenge(&claim.claimed_id, challenge, operation).await?]),
+    }
+}
+
+/// The token has done its work already: it comes again from whoever saw it.
+fn answered() -> Denial {
+    Denial::unauthorized(
+        "tpm.challenge.answered",
+        "the token answers a challenge whose answer has begun a registration before",
+        "Let the device begin anew, with a new challenge. If it did not send the token twice, somebody else did.",
     )
 }
 

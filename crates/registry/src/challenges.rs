@@ -1,9 +1,9 @@
 //! Challenges sent to TPMs and not yet forgotten. They are kept here, not in memory, so that any node can take the proof.
 
 use serde::{Deserialize, Serialize};
-use usher_domain::{RegistrationId, Secret, Timestamp};
+use usher_domain::{OperationId, RegistrationId, Secret, Timestamp};
 use usher_records::{RecordError, Versioned};
-use usher_store::{Expect, Key};
+use usher_store::{Expect, Key, Op};
 
 use crate::{Registry, spaces};
 
@@ -24,6 +24,9 @@ pub struct Challenge {
     pub session_key: Secret,
     /// When it stops counting.
     pub expires_at: Timestamp,
+    /// The operation that its answer began. A challenge begins one, so that a token seen on its way begins no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered_by: Option<OperationId>,
 }
 
 impl Registry {
@@ -50,6 +53,19 @@ impl Registry {
         all.truncate(CHALLENGES_MAX);
         let (op, _) = self.vault.put(key, expect, &all)?;
         self.vault.commit(vec![op]).await
+    }
+
+    /// The step that marks a challenge as answered, for the commit that begins the operation `by` with it.
+    ///
+    /// # Errors
+    /// [`RecordError::Conflict`] where it was answered or forgotten meanwhile.
+    pub async fn answer_challenge(&self, id: &RegistrationId, challenge: &Challenge, by: &OperationId) -> Result<Op, RecordError> {
+        let key = self.challenge_key(id);
+        let found: Option<Versioned<Vec<Challenge>>> = self.vault.get(&key).await?;
+        let Versioned { value: mut all, etag } = found.ok_or(RecordError::Conflict { index: 0 })?;
+        let kept = all.iter_mut().find(|kept| *kept == challenge).ok_or(RecordError::Conflict { index: 0 })?;
+        kept.answered_by = Some(by.clone());
+        Ok(self.vault.put(key, Expect::Etag(etag), &all)?.0)
     }
 
     fn challenge_key(&self, id: &RegistrationId) -> Key {

@@ -6,6 +6,7 @@ mod amqp;
 pub mod dev;
 mod dev_ca;
 mod doors;
+mod handshake;
 mod https;
 mod listener;
 mod manifest;

@@ -6,18 +6,15 @@ use tokio::{
     net::TcpListener,
     sync::{Semaphore, watch},
     task::JoinSet,
-    time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
-use tracing::{debug, warn};
+use tracing::warn;
 use usher_api_device::{https::Peer, stopped};
 
-use crate::prompt::PromptStream;
+use crate::{handshake::shake_hands, prompt::PromptStream};
 
 /// Connections that a listener holds at a time. Each costs a few tens of kilobytes.
 const CONNECTIONS_MAX: usize = 50_000;
-/// Time for a TLS handshake. Slow radio links need seconds; silent peers get no more.
-const HANDSHAKE_MAX: Duration = Duration::from_secs(20);
 /// Pause after a failed accept, so that running out of file descriptors does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -74,21 +71,10 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<A
 }
 
 async fn handshake(tls: &TlsAcceptor, stream: PromptStream, address: SocketAddr) -> Option<Connection> {
-    match timeout(HANDSHAKE_MAX, tls.accept(stream)).await {
-        Ok(Ok(stream)) => {
-            let (_, session) = stream.get_ref();
-            let certificates = session.peer_certificates().unwrap_or_default().iter().map(|der| der.to_vec()).collect();
-            let server_name = session.server_name().map(str::to_owned);
-            let peer = Peer { certificates, address };
-            Some(Connection { stream, peer, server_name })
-        }
-        Ok(Err(error)) => {
-            debug!(peer = %address, %error, check = "tls.handshake", "TLS handshake failed");
-            None
-        }
-        Err(_) => {
-            debug!(peer = %address, check = "tls.timeout", "TLS handshake took too long");
-            None
-        }
-    }
+    let stream = shake_hands(tls, stream, address).await?;
+    let (_, session) = stream.get_ref();
+    let certificates = session.peer_certificates().unwrap_or_default().iter().map(|der| der.to_vec()).collect();
+    let server_name = session.server_name().map(str::to_owned);
+    let peer = Peer { certificates, address };
+    Some(Connection { stream, peer, server_name })
 }

@@ -24,6 +24,7 @@ class Tls(World):
                 pass  # An alert, or a connection closed without an answer.
             else:
                 raise AssertionError(f"a certificate was taken without its key, {version.name}: {answer}")
+            self.logged(before, "tls.keyNotProven")
             assert "bad-proof" not in self.server.log()[before:], self.server.log()[before:]
         # The same certificate with its own key is taken, so it was the key that was missed.
         status, _, body = self.http("PUT", self.path(device="bad-proof"), body=b"{}", identity=identity)
@@ -33,15 +34,28 @@ class Tls(World):
         for port in self.server.manifest["device"].values():
             if not isinstance(port, int):
                 continue
+            before = len(self.server.log())
             with socket.create_connection((self.server.host, port), timeout=15) as raw:
                 raw.sendall(b"PUT / HTTP/1.1\r\n\r\n" + b"\x00" * 4000)
                 _, closed = read_to_end(raw, wait=15)
                 assert closed, f"port {port} was left open"
+            self.logged(before, "tls.notTls")
+
+    def a_device_that_does_not_trust_the_server(self):
+        before = len(self.server.log())
+        raw = socket.create_connection((self.server.host, self.server.manifest["device"]["https"]), timeout=15)
+        try:
+            ssl.create_default_context().wrap_socket(raw, server_hostname=self.server.host).close()
+        except ssl.SSLCertVerificationError:
+            self.logged(before, "tls.serverNotTrusted")
+        else:
+            raise AssertionError("an empty trust store trusted the server")
 
     def a_TLS_version_that_is_too_old(self):
         context = ssl.create_default_context(cafile=self.server.trust)
         context.set_ciphers("ALL:@SECLEVEL=0")
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+        before = len(self.server.log())
         raw = socket.create_connection((self.server.host, self.server.manifest["device"]["https"]), timeout=15)
         try:
             context.wrap_socket(raw, server_hostname=self.server.host).close()
@@ -49,6 +63,7 @@ class Tls(World):
             assert "NO_PROTOCOLS_AVAILABLE" not in str(error), "this machine's OpenSSL cannot offer TLS 1.1: nothing was tried"
         else:
             raise AssertionError("TLS 1.1 was taken")
+        self.logged(before, "tls.parameters")
 
 
 def forged_key(identity):

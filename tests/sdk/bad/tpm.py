@@ -2,6 +2,8 @@
 
 import base64
 import json
+import time
+import urllib.parse
 
 from server import node
 from tpm import Tpm
@@ -52,3 +54,40 @@ class Tpms(World):
         again = json.loads(self.http("PUT", self.path(device="bad-tpm"), body=json.dumps({"tpm": tpm}).encode())[2])
         assert again["authenticationKey"] != challenge["authenticationKey"], "a challenge was sent twice"
         self.show_tpm(401, "TokenSignature", headers=self.auth(device="bad-tpm", key=base64.b64decode(challenge["authenticationKey"])[:32]))
+
+    def a_TPM_challenge_whose_answer_is_replayed(self):
+        """The SDK's own TPM client answers; the token begins one registration, may ask for it again, and nothing else."""
+        device = "bad-tpm-replay"
+        tpm = Tpm()
+        try:
+            keys = node(self.server, "tpm_keys.js", {})
+            self.enroller.individual(device, {"type": "tpm", "tpm": {"endorsementKey": keys["endorsementKey"]}})
+            body = json.dumps({"tpm": {"endorsementKey": keys["endorsementKey"], "storageRootKey": keys["storageRootKey"]}}).encode()
+            first, second = (self.answered_by_tpm(device, body) for _ in range(2))
+        finally:
+            tpm.stop()
+        register = lambda token: self.http("PUT", self.path(device=device), body=body, headers={"Authorization": token})  # noqa: E731
+        status, _, answer = register(first)
+        assert status == 202 and json.loads(answer)["status"] == "assigned", answer
+        poll = self.path(device=device, tail=f"/operations/{json.loads(answer)['operationId']}")
+        status, _, answer = self.http("GET", poll, headers={"Authorization": first})
+        assert status == 200, answer
+        replayed = dict(headers={"Authorization": first})
+        self.refused_by_http(401, "tpm.challenge.answered", "PUT", self.path(device=device), body=body, **replayed)
+        # Another challenge's answer is good, once; from then on the first does not even tell its own operation.
+        status, _, answer = register(second)
+        assert status == 202, answer
+        self.refused_by_http(401, "tpm.challenge.answered", "GET", poll, **replayed)
+        self.refused_by_http(401, "tpm.challenge.answered", "PUT", self.path(device=device), body=body, headers={"Authorization": second})
+
+    def answered_by_tpm(self, device, body):
+        """A token signed with the key of a new challenge."""
+        status, _, answer = self.http("PUT", self.path(device=device), body=body)
+        assert status == 401, answer
+        resource = urllib.parse.quote(f"{self.server.id_scope}/registrations/{device}", safe="")
+        expiry = int(time.time() + 600)
+        job = {"authenticationKey": json.loads(answer)["authenticationKey"], "text": f"{resource}\n{expiry}"}
+        signed = node(self.server, "tpm_answer.js", job)
+        assert signed["ok"], signed
+        signature = urllib.parse.quote(signed["signature"], safe="")
+        return f"SharedAccessSignature sr={resource}&sig={signature}&se={expiry}&skn=registration"
