@@ -10,7 +10,7 @@ mod route;
 use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
-use http::{Request, Response, header};
+use http::{HeaderMap, Request, Response, header};
 use serde_json::{Value, json};
 use usher_domain::{
     Secret, TrackingId,
@@ -100,11 +100,15 @@ impl ManagementApi {
 
     /// Every request needs the token, whatever it asks for: a stranger must not learn which services there are.
     fn authenticate(&self, request: &Request<Bytes>) -> Result<(), Refused> {
-        let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if self.admits(request.headers()) { Ok(()) } else { Err(Refused::unauthenticated()) }
+    }
+
+    /// Whether a request with these headers comes from a holder of the token.
+    pub fn admits(&self, headers: &HeaderMap) -> bool {
+        let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let shown = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
         let expected = self.token.expose().as_bytes();
-        let matches = shown.is_some_and(|token| aws_lc_rs::constant_time::verify_slices_are_equal(token.as_bytes(), expected).is_ok());
-        if matches { Ok(()) } else { Err(Refused::unauthenticated()) }
+        shown.is_some_and(|token| aws_lc_rs::constant_time::verify_slices_are_equal(token.as_bytes(), expected).is_ok())
     }
 
     async fn service(&self, name: &str) -> Result<Arc<ProvisioningService>, Refused> {

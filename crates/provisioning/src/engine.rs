@@ -126,6 +126,11 @@ impl Engine {
         }
     }
 
+    /// How many operations this node is working on.
+    pub fn under_way(&self) -> usize {
+        OPERATIONS_MAX.saturating_sub(self.running.available_permits())
+    }
+
     pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         self.ports.entropy.fill(&mut bytes);

@@ -147,9 +147,10 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     let ports = Ports { directory: Arc::clone(&directory), hubs: hubs.clone(), clock: Arc::clone(&clock), entropy: Arc::clone(&entropy) };
     let engine = Engine::new(ports);
     let management = ManagementApi::new(Arc::clone(&directory), Arc::clone(&entropy), token, DEVICE_HOST.into());
-    let service = usher_api_service::ServiceApi::new(directory, clock, entropy);
-    let doors =
-        Arc::new(Doors { engine: engine.clone(), service, management, hubs: Arc::clone(&hubs), hub_rest: HubRest::new(Arc::clone(&hubs)) });
+    let service = usher_api_service::ServiceApi::new(Arc::clone(&directory), clock, entropy);
+    let hub_rest = HubRest::new(Arc::clone(&hubs));
+    let started = engine.now();
+    let doors = Arc::new(Doors { started, directory, engine: engine.clone(), service, management, hubs: Arc::clone(&hubs), hub_rest });
     let (stop, stopping) = watch::channel(false);
     let tasks = open_doors(&doors, &acceptor, https_port, [mqtts_port, amqps_port], &stopping);
     manifest.write(&options.state).map_err(|error| folder_error(&options.state, &error))?;

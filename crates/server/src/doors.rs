@@ -5,11 +5,17 @@ use std::sync::Arc;
 use usher_api_hub::HubRest;
 use usher_api_management::ManagementApi;
 use usher_api_service::ServiceApi;
+use usher_domain::Timestamp;
 use usher_hub_embedded::EmbeddedHubs;
 use usher_provisioning::Engine;
+use usher_registry::Directory;
 
 /// Everything a connection can be led to.
 pub struct Doors {
+    /// When the server started.
+    pub started: Timestamp,
+    /// The provisioning services.
+    pub directory: Arc<Directory>,
     /// The device API's engine.
     pub engine: Engine,
     /// The service API.

@@ -10,6 +10,7 @@ mod handshake;
 mod https;
 mod listener;
 mod manifest;
+mod metrics;
 mod mqtt;
 mod ports;
 mod prompt;
