@@ -12,7 +12,7 @@ mod outgoing;
 mod session;
 mod write;
 
-pub(crate) use attach::LinkRequest;
+pub use attach::LinkRequest;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -39,7 +39,7 @@ const EVENTS_MAX: usize = 64;
 
 /// Who this side is.
 #[derive(Clone, Debug)]
-pub(crate) struct Identity {
+pub struct Identity {
     pub container_id: String,
     /// Whom it means to speak to; for clients.
     pub hostname: Option<String>,
@@ -63,7 +63,7 @@ struct Peer {
 }
 
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub struct Connection {
     limits: Limits,
     identity: Identity,
     state: State,
