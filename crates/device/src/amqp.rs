@@ -11,7 +11,7 @@ use usher_amqp::{
     client::{Link, Options, Sasl, Session},
     codec::{
         message::{Body, Message},
-        performative::{DeliveryState, Role},
+        performative::{AmqpError, DeliveryState, Role},
         types::Map,
     },
     event::{Close, Event, LinkId},
@@ -98,7 +98,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Amqp<IO> {
                     self.pump.session.accept(delivery);
                     return Ok(accepted(*message));
                 }
-                Event::Settled { .. } => {}
+                // A server that closes the connection may end its links first; why, the close says.
+                Event::Settled { .. } | Event::Detached { error: None, .. } => {}
+                Event::Detached { error: Some(error), .. } => return Err(detached(step, error)),
                 other => return Err(unexpected(step, &format!("{other:?}"))),
             }
         }
@@ -121,6 +123,12 @@ fn rejected(description: String) -> Answer {
     let json: serde_json::Value = serde_json::from_str(&description).unwrap_or_default();
     let status = json["errorCode"].as_u64().and_then(|code| u16::try_from(code / 1000).ok()).unwrap_or(400);
     Answer { status, retry_after_s: None, body: Bytes::from(description.into_bytes()) }
+}
+
+/// Why the server ended a link.
+fn detached(step: &'static str, error: AmqpError) -> Failure {
+    let answer = rejected(error.description.unwrap_or_default());
+    Failure::refused(step, answer.status, &answer.body)
 }
 
 fn accepted(message: Message) -> Answer {
@@ -183,11 +191,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Pump<IO> {
                 // A refusal is an attach without the server's terminus, and the reason in the detach behind it (AMQP 2.6.3).
                 Event::Attached(attached) if attached.source.is_none() || attached.target.is_none() => {}
                 Event::Attached(attached) if attached.link == asked => return Ok(asked),
-                Event::Detached { error, .. } => {
-                    let description = error.and_then(|error| error.description).unwrap_or_default();
-                    let answer = rejected(description);
-                    return Err(Failure::refused(step, answer.status, &answer.body));
-                }
+                Event::Detached { error: Some(error), .. } => return Err(detached(step, error)),
+                Event::Detached { error: None, .. } => {}
                 other => return Err(unexpected(step, &format!("{other:?}"))),
             }
         }
