@@ -27,42 +27,7 @@ pub use profile::{Credential, Ports, Profile, trust_from_file, trust_from_pem};
 pub use service_client::ServiceClient;
 pub use tpm::Tpm;
 pub use trace::{Listener, Trace};
-
-/// How a device reaches the endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// HTTPS.
-    Https,
-    /// MQTT over TLS.
-    Mqtt,
-    /// MQTT over WebSocket.
-    MqttWs,
-    /// AMQP over TLS.
-    Amqp,
-    /// AMQP over WebSocket.
-    AmqpWs,
-}
-
-impl Transport {
-    /// All of them.
-    pub const ALL: [Transport; 5] = [Transport::Https, Transport::Mqtt, Transport::MqttWs, Transport::Amqp, Transport::AmqpWs];
-
-    /// The name on the command line and in tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Https => "https",
-            Self::Mqtt => "mqtt",
-            Self::MqttWs => "mqtt-ws",
-            Self::Amqp => "amqp",
-            Self::AmqpWs => "amqp-ws",
-        }
-    }
-
-    /// The transport by its name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|transport| transport.name().eq_ignore_ascii_case(name))
-    }
-}
+pub use usher_domain::Transport;
 
 /// What became of a device.
 #[derive(Clone, Debug)]
