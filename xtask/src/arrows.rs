@@ -17,6 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("usher-store", &[]),
     ("usher-seal", &[]),
     // means
+    ("usher-wire", &["usher-mqtt", "usher-amqp"]),
     ("usher-attestation", &["usher-domain"]),
     ("usher-allocation", &["usher-domain"]),
     ("usher-hub", &["usher-domain"]),
@@ -30,11 +31,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("usher-hub-embedded", &["usher-domain", "usher-hub", "usher-store", "usher-records", "usher-attestation"]),
     // rim
-    ("usher-api-device", &["usher-domain", "usher-provisioning", "usher-mqtt", "usher-amqp"]),
+    ("usher-api-device", &["usher-domain", "usher-provisioning", "usher-mqtt", "usher-amqp", "usher-wire"]),
     ("usher-api-management", &["usher-domain", "usher-registry", "usher-records"]),
     ("usher-api-service", &["usher-domain", "usher-registry", "usher-records", "usher-attestation"]),
-    ("usher-api-hub", &["usher-domain", "usher-hub-embedded", "usher-attestation", "usher-mqtt", "usher-amqp"]),
-    ("usher-device", &["usher-domain", "usher-attestation", "usher-mqtt", "usher-amqp", "usher-websocket"]),
+    ("usher-api-hub", &["usher-domain", "usher-hub-embedded", "usher-attestation", "usher-mqtt", "usher-amqp", "usher-wire"]),
+    ("usher-device", &["usher-domain", "usher-attestation", "usher-mqtt", "usher-amqp", "usher-wire", "usher-websocket"]),
     // wiring: may use every room
     ("usher-server", &["*"]),
     ("usher", &["*"]),

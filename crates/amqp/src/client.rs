@@ -1,19 +1,18 @@
 //! A client's side of one connection, as a state machine: as much as a device needs. One session, links on it.
 //!
-//! Driven as [`crate::server::Session`] is.
+//! Driven as every [`Endpoint`] is.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::{
     codec::{
-        DecodeError,
-        frame::{Frame, FrameKind, FrameReader, ProtocolHeader},
-        message::Message,
-        performative::{AmqpError, Role},
+        frame::ProtocolHeader,
+        performative::Role,
         types::{Map, SecretBytes, Symbol},
     },
     connection::{Connection, Identity, LinkRequest},
-    event::{Close, Delivery, Event, LinkId, SendError},
+    endpoint::{Awaited, Endpoint, Side},
+    event::{Close, Event, LinkId, SendError},
     limits::Limits,
     sasl::{SaslCode, SaslFrame},
 };
@@ -85,17 +84,81 @@ enum Phase {
     Amqp,
 }
 
-/// A client's side of one connection.
+/// The client's way to frames of AMQP.
 #[derive(Debug)]
-pub struct Session {
+pub struct Client {
     sasl: Sasl,
     sasl_hostname: Option<String>,
     phase: Phase,
-    reader: FrameReader,
-    connection: Connection,
+    /// This side's channel of the one session, once there is one.
     channel: Option<u16>,
-    connected_ms: u64,
 }
+
+impl Client {
+    fn choose(&mut self, offered: &[Symbol], connection: &mut Connection) -> Result<(), Close> {
+        match &self.sasl {
+            Sasl::Mechanism { name, initial_response } if offered.contains(name) => {
+                connection.write_sasl(&SaslFrame::Init {
+                    mechanism: name.clone(),
+                    initial_response: initial_response.clone(),
+                    hostname: self.sasl_hostname.clone(),
+                });
+                self.phase = Phase::SaslChallenge;
+                Ok(())
+            }
+            _ => Err(Close::Unexpected("the server does not offer the mechanism")),
+        }
+    }
+}
+
+impl Side for Client {
+    fn awaited(&self) -> Awaited {
+        match self.phase {
+            Phase::SaslHeader | Phase::AmqpHeader => Awaited::Header,
+            Phase::SaslMechanisms | Phase::SaslChallenge => Awaited::Sasl,
+            Phase::SaslVerdict => Awaited::Verdict,
+            Phase::Amqp => Awaited::Amqp,
+        }
+    }
+
+    fn handle_header(&mut self, header: Option<ProtocolHeader>, connection: &mut Connection) -> Result<(), Close> {
+        match (self.phase, header) {
+            (Phase::SaslHeader, Some(ProtocolHeader::Sasl)) => self.phase = Phase::SaslMechanisms,
+            (Phase::AmqpHeader, Some(ProtocolHeader::Amqp)) => {
+                self.phase = Phase::Amqp;
+                connection.send_open();
+                self.channel = connection.begin();
+            }
+            _ => return Err(Close::Protocol),
+        }
+        Ok(())
+    }
+
+    fn handle_sasl(&mut self, frame: SaslFrame, connection: &mut Connection) -> Result<(), Close> {
+        match (self.phase, frame) {
+            (Phase::SaslMechanisms, SaslFrame::Mechanisms(offered)) => self.choose(&offered, connection),
+            (Phase::SaslChallenge, SaslFrame::Challenge(challenge)) => {
+                self.phase = Phase::SaslVerdict;
+                connection.push_event(Event::SaslChallenge(challenge));
+                Ok(())
+            }
+            (Phase::SaslChallenge, SaslFrame::Outcome(SaslCode::Ok)) => {
+                connection.write_header(ProtocolHeader::Amqp);
+                self.phase = Phase::AmqpHeader;
+                Ok(())
+            }
+            (Phase::SaslChallenge, SaslFrame::Outcome(code)) => Err(Close::Sasl(code)),
+            _ => Err(Close::Unexpected("a step of SASL out of order")),
+        }
+    }
+
+    fn time_to_open_ms(&self, limits: &Limits) -> u64 {
+        limits.open_ms
+    }
+}
+
+/// A client's side of one connection.
+pub type Session = Endpoint<Client>;
 
 impl Session {
     /// Begins on a fresh stream, at `now_ms` (any monotonic clock, in milliseconds). [`Event::Open`] tells when links can be asked for.
@@ -107,122 +170,22 @@ impl Session {
         };
         let mut connection = Connection::new(options.limits, identity, now_ms);
         connection.write_header(header);
-        Self {
-            sasl: options.sasl,
-            sasl_hostname: options.sasl_hostname,
-            phase,
-            reader: FrameReader::default(),
-            connection,
-            channel: None,
-            connected_ms: now_ms,
-        }
-    }
-
-    /// Takes bytes that arrived, in pieces of any size. Bytes after the end are ignored. They wait while there are events to poll or a
-    /// verdict to give; a driver that goes on feeding meanwhile sees the connection closed at [`Limits::unread_bytes`].
-    pub fn handle_bytes(&mut self, bytes: &[u8], now_ms: u64) {
-        if self.is_closed() {
-            return;
-        }
-        self.connection.heard(now_ms);
-        if self.reader.buffered() > self.connection.limits().waiting_bytes_max() {
-            return self.connection.fail(Close::TooMany("bytes while the driver is busy"));
-        }
-        self.reader.feed(bytes);
-        self.work();
-    }
-
-    fn work(&mut self) {
-        while !self.is_closed() && self.connection.has_room_for_events() {
-            match self.step() {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(why) => self.connection.fail(why),
-            }
-        }
-    }
-
-    fn step(&mut self) -> Result<bool, Close> {
-        let limits = *self.connection.limits();
-        match self.phase {
-            Phase::SaslHeader | Phase::AmqpHeader => self.step_header(),
-            Phase::SaslVerdict => Ok(false),
-            Phase::SaslMechanisms | Phase::SaslChallenge => match self.reader.frame(limits.sasl_frame_bytes)? {
-                Some(frame) => self.handle_sasl(frame).map(|()| true),
-                None => Ok(false),
-            },
-            Phase::Amqp => match self.reader.frame(limits.frame_bytes)? {
-                Some(frame) => {
-                    self.connection.handle_frame(frame);
-                    Ok(true)
-                }
-                None => Ok(false),
-            },
-        }
-    }
-
-    fn step_header(&mut self) -> Result<bool, Close> {
-        let Some(header) = self.reader.header() else { return Ok(false) };
-        match (self.phase, ProtocolHeader::parse(&header)) {
-            (Phase::SaslHeader, Some(ProtocolHeader::Sasl)) => self.phase = Phase::SaslMechanisms,
-            (Phase::AmqpHeader, Some(ProtocolHeader::Amqp)) => {
-                self.phase = Phase::Amqp;
-                self.connection.send_open();
-                self.channel = self.connection.begin();
-            }
-            _ => return Err(Close::Protocol),
-        }
-        Ok(true)
-    }
-
-    fn handle_sasl(&mut self, frame: Frame) -> Result<(), Close> {
-        if frame.kind != FrameKind::Sasl {
-            return Err(Close::Malformed(DecodeError::FrameHeader));
-        }
-        match (self.phase, SaslFrame::decode(frame.body)?) {
-            (Phase::SaslMechanisms, SaslFrame::Mechanisms(offered)) => self.choose(&offered),
-            (Phase::SaslChallenge, SaslFrame::Challenge(challenge)) => {
-                self.phase = Phase::SaslVerdict;
-                self.connection.push_event(Event::SaslChallenge(challenge));
-                Ok(())
-            }
-            (Phase::SaslChallenge, SaslFrame::Outcome(SaslCode::Ok)) => {
-                self.connection.write_header(ProtocolHeader::Amqp);
-                self.phase = Phase::AmqpHeader;
-                Ok(())
-            }
-            (Phase::SaslChallenge, SaslFrame::Outcome(code)) => Err(Close::Sasl(code)),
-            _ => Err(Close::Unexpected("a step of SASL out of order")),
-        }
-    }
-
-    fn choose(&mut self, offered: &[Symbol]) -> Result<(), Close> {
-        match &self.sasl {
-            Sasl::Mechanism { name, initial_response } if offered.contains(name) => {
-                self.connection.write_sasl(&SaslFrame::Init {
-                    mechanism: name.clone(),
-                    initial_response: initial_response.clone(),
-                    hostname: self.sasl_hostname.clone(),
-                });
-                self.phase = Phase::SaslChallenge;
-                Ok(())
-            }
-            _ => Err(Close::Unexpected("the server does not offer the mechanism")),
-        }
+        let side = Client { sasl: options.sasl, sasl_hostname: options.sasl_hostname, phase, channel: None };
+        Self::begin(side, connection, now_ms)
     }
 
     /// Answers a challenge.
     pub fn sasl_response(&mut self, response: impl Into<Bytes>) {
-        if self.phase == Phase::SaslVerdict && !self.is_closed() {
+        if self.side.phase == Phase::SaslVerdict && !self.is_closed() {
             self.connection.write_sasl(&SaslFrame::Response(SecretBytes(response.into())));
-            self.phase = Phase::SaslChallenge;
+            self.side.phase = Phase::SaslChallenge;
             self.work();
         }
     }
 
     /// Asks for a link, after [`Event::Open`]. [`Event::Attached`] says that it is there, [`Event::Detached`] that it is refused.
     pub fn attach(&mut self, link: Link) -> Result<LinkId, SendError> {
-        let channel = self.channel.ok_or(SendError::NotAttached)?;
+        let channel = self.side.channel.ok_or(SendError::NotAttached)?;
         let Link { role, name, address, properties } = link;
         // The client's own end has no address worth a name, but a terminus must be there (section 2.6.3).
         let (source, target) = match role {
@@ -237,69 +200,8 @@ impl Session {
         self.connection.detach(link, None);
     }
 
-    /// Sends a message; it waits for credit. [`Event::Settled`] will name it.
-    pub fn send(&mut self, link: LinkId, message: &Message) -> Result<Delivery, SendError> {
-        self.connection.send(link, message)
-    }
-
-    /// Says that a message is taken.
-    pub fn accept(&mut self, delivery: Delivery) {
-        self.connection.accept(delivery);
-    }
-
-    /// Says that a message is not taken, and why.
-    pub fn reject(&mut self, delivery: Delivery, error: AmqpError) {
-        self.connection.reject(delivery, error);
-    }
-
     /// Closes the connection.
     pub fn close(&mut self) {
         self.connection.close(None);
-    }
-
-    /// Tells that the stream is gone.
-    pub fn handle_lost(&mut self) {
-        self.connection.end(Close::Lost);
-    }
-
-    /// Acts on the time.
-    pub fn handle_timeout(&mut self, now_ms: u64) {
-        match self.open_by() {
-            Some(due) if due <= now_ms => self.connection.end(Close::OpenTimeout),
-            _ => self.connection.handle_timeout(now_ms),
-        }
-    }
-
-    /// When [`Self::handle_timeout`] is to be called next, on the driver's clock.
-    pub fn poll_timeout(&self) -> Option<u64> {
-        self.open_by().into_iter().chain(self.connection.poll_timeout()).min()
-    }
-
-    fn open_by(&self) -> Option<u64> {
-        let opening = !self.is_closed() && !self.is_open();
-        opening.then(|| self.connected_ms.saturating_add(self.connection.limits().open_ms))
-    }
-
-    /// The next thing that happened.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        let event = self.connection.poll_event();
-        // What waits behind many events goes on now.
-        self.work();
-        event
-    }
-
-    /// Bytes to write. Once it gives none and [`Self::is_closed`], the stream can be closed.
-    pub fn poll_transmit(&mut self) -> Option<Bytes> {
-        self.connection.poll_transmit()
-    }
-
-    /// Whether both sides have opened and neither has closed.
-    pub fn is_open(&self) -> bool {
-        self.connection.is_open()
-    }
-
-    /// Whether the connection has ended.
-    pub fn is_closed(&self) -> bool {
-        self.connection.is_closed()
     }
 }

@@ -7,7 +7,10 @@
 pub mod client;
 pub mod codec;
 mod connection;
+mod endpoint;
 pub mod event;
 pub mod limits;
 pub mod sasl;
 pub mod server;
+
+pub use endpoint::Endpoint;

@@ -43,13 +43,14 @@ struct Device {
     sender: LinkId,
     receiver: LinkId,
     replies: LinkId,
+    requests: LinkId,
 }
 
 fn device(mut wire: Wire) -> Device {
     opened(&mut wire);
     let (receiver, replies) = attached(&mut wire, Role::Receiver);
-    let (sender, _) = attached(&mut wire, Role::Sender);
-    Device { wire, sender, receiver, replies }
+    let (sender, requests) = attached(&mut wire, Role::Sender);
+    Device { wire, sender, receiver, replies, requests }
 }
 
 fn register(bytes: impl Into<Bytes>) -> Message {
@@ -85,6 +86,9 @@ fn a_device_registers_and_gets_its_answer_after_the_outcome() {
         device.wire.client.accept(delivery);
         assert_eq!(device.wire.server_event(), Event::Settled { delivery: answered, state: Some(DeliveryState::Accepted) });
         device.wire.client.close();
+        for link in [device.replies, device.requests] {
+            assert_eq!(device.wire.server_event(), Event::Detached { link, error: None });
+        }
         assert_eq!(device.wire.server_event(), Event::Closed(Close::ByPeer(None)));
         assert_eq!(device.wire.client_event(), Event::Closed(Close::ByDriver));
         device.wire.quiet();
@@ -256,6 +260,10 @@ fn the_server_closes_with_an_error_and_says_nothing_after() {
     let error = AmqpError::new("amqp:connection:forced", "the server is stopping");
     device.wire.server.close(Some(error.clone()));
     device.wire.server.close(None);
+    // The session ends before the connection, and the connection alone says why.
+    for link in [device.receiver, device.sender] {
+        assert_eq!(device.wire.client_event(), Event::Detached { link, error: None });
+    }
     assert_eq!(device.wire.client_event(), Event::Closed(Close::ByPeer(Some(error))));
     assert_eq!(device.wire.server_event(), Event::Closed(Close::ByDriver));
     assert_eq!(device.wire.server.send(device.replies, &Message::data("late")), Err(SendError::NotAttached));

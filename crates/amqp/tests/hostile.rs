@@ -420,7 +420,7 @@ fn silence_ends_a_connection_at_each_stage() {
     assert_eq!(peer.server.poll_timeout(), Some(440_000));
     peer.server.handle_timeout(440_000);
     assert_eq!(peer.closed(), Some(Close::Idle));
-    assert!(matches!(peer.heard()[..], [Performative::Close(_)]));
+    assert!(matches!(peer.heard()[..], [Performative::End(_), Performative::Close(_)]));
 }
 
 #[test]

@@ -3,11 +3,9 @@
 pub mod amqp;
 pub mod ascii_json;
 pub mod https;
-mod link;
 pub mod mqtt;
 pub mod outcome;
 
-pub use link::{Link, Machine};
 use tokio::sync::watch;
 
 /// Waits until the server is told to stop, or its teller is gone.

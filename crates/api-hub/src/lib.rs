@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod amqp;
+mod ending;
 pub mod mqtt;
 pub mod property_bag;
 pub mod rest;

@@ -34,6 +34,7 @@ pub enum DeviceCommand {
 }
 
 #[derive(Args)]
+#[command(after_help = "Without --https-port it is 443, or 8443 where that cannot be had. Port 0 takes any free one.")]
 pub struct Dev {
     /// Folder for the state, its master key, dev.json and ca.pem
     #[arg(long, value_name = "DIR", default_value = ".usher")]
@@ -41,15 +42,8 @@ pub struct Dev {
     /// Address to listen on; repeat for several [default: 127.0.0.1 and ::1]
     #[arg(long, value_name = "ADDR")]
     pub bind: Vec<IpAddr>,
-    /// Port for HTTPS and WebSockets; 0 takes any free one [default: 443, else 8443]
-    #[arg(long, value_name = "PORT")]
-    pub https_port: Option<u16>,
-    /// Port for MQTT over TLS; 0 takes any free one [default: 8883]
-    #[arg(long, value_name = "PORT")]
-    pub mqtts_port: Option<u16>,
-    /// Port for AMQP over TLS; 0 takes any free one [default: 5671]
-    #[arg(long, value_name = "PORT")]
-    pub amqps_port: Option<u16>,
+    #[command(flatten)]
+    pub ports: PortOptions,
     /// Embedded hub to make and link, with its region; repeat for several [default: localhost]
     #[arg(long = "hub", value_name = "NAME[=REGION]", value_parser = parse_hub)]
     pub hubs: Vec<(HubName, String)>,
@@ -65,6 +59,20 @@ pub struct Dev {
     /// Print the contents of dev.json on standard output instead of what to copy
     #[arg(long)]
     pub json: bool,
+}
+
+/// The endpoint's ports, to listen on or to connect to.
+#[derive(Args)]
+pub struct PortOptions {
+    /// Port for HTTPS and WebSockets [default: 443]
+    #[arg(long, value_name = "PORT")]
+    pub https_port: Option<u16>,
+    /// Port for MQTT over TLS [default: 8883]
+    #[arg(long, value_name = "PORT")]
+    pub mqtts_port: Option<u16>,
+    /// Port for AMQP over TLS [default: 5671]
+    #[arg(long, value_name = "PORT")]
+    pub amqps_port: Option<u16>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -128,15 +136,8 @@ pub struct Provision {
     /// The ID scope
     #[arg(long, value_name = "SCOPE")]
     pub id_scope: Option<String>,
-    /// Port for HTTPS and WebSockets
-    #[arg(long, value_name = "PORT")]
-    pub https_port: Option<u16>,
-    /// Port for MQTT over TLS
-    #[arg(long, value_name = "PORT")]
-    pub mqtts_port: Option<u16>,
-    /// Port for AMQP over TLS
-    #[arg(long, value_name = "PORT")]
-    pub amqps_port: Option<u16>,
+    #[command(flatten)]
+    pub ports: PortOptions,
     /// Trusted root certificate, PEM
     #[arg(long, value_name = "FILE")]
     pub trust: Option<PathBuf>,

@@ -40,9 +40,9 @@ fn options(arguments: Dev) -> DevOptions {
     let defaults = DevOptions::in_folder(arguments.state);
     DevOptions {
         bind: if arguments.bind.is_empty() { defaults.bind.clone() } else { arguments.bind },
-        https_port: arguments.https_port,
-        mqtts_port: arguments.mqtts_port,
-        amqps_port: arguments.amqps_port,
+        https_port: arguments.ports.https_port,
+        mqtts_port: arguments.ports.mqtts_port,
+        amqps_port: arguments.ports.amqps_port,
         hubs: arguments.hubs,
         id_scope: arguments.id_scope,
         name: arguments.name,

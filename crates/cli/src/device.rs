@@ -70,9 +70,9 @@ fn profile(arguments: &Provision) -> Result<Profile, Failure> {
     let id_scope = arguments.id_scope.clone().or_else(|| dev.as_ref().map(|dev| dev.id_scope.clone()));
     let trust = arguments.trust.clone().or_else(|| dev.as_ref().map(|dev| arguments.state.join(&dev.trust)));
     let ports = Ports {
-        https: arguments.https_port.or(dev.as_ref().map(|dev| dev.device.https)).unwrap_or(443),
-        amqps: arguments.amqps_port.or(dev.as_ref().map(|dev| dev.device.amqps)).unwrap_or(5671),
-        mqtts: arguments.mqtts_port.or(dev.as_ref().map(|dev| dev.device.mqtts)).unwrap_or(8883),
+        https: arguments.ports.https_port.or(dev.as_ref().map(|dev| dev.device.https)).unwrap_or(443),
+        amqps: arguments.ports.amqps_port.or(dev.as_ref().map(|dev| dev.device.amqps)).unwrap_or(5671),
+        mqtts: arguments.ports.mqtts_port.or(dev.as_ref().map(|dev| dev.device.mqtts)).unwrap_or(8883),
     };
     let credential = credential(arguments)?;
     let registration_id = match (&arguments.registration_id, &credential) {

@@ -1,17 +1,12 @@
 //! Being a device over AMQP: SASL where there is a key or a TPM, two links, and a message for each request.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    time::{Instant, timeout},
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 use usher_amqp::{
     client::{Link, Options, Sasl, Session},
     codec::{
         message::{Body, Message},
-        performative::{DeliveryState, Role},
+        performative::{AmqpError, DeliveryState, Role},
         types::Map,
     },
     event::{Close, Event, LinkId},
@@ -21,22 +16,14 @@ use usher_amqp::{
 use crate::{
     Credential, Failure, Profile, Tpm,
     exchange::{API_VERSION, Answer, Exchange, expiry},
+    pump::Pump,
     trace::Trace,
 };
 
-/// Time for any one answer.
-const ANSWER_MAX: Duration = Duration::from_secs(30);
-
 /// A provisioning conversation over AMQP.
 pub struct Amqp<IO> {
-    pump: Pump<IO>,
+    pump: Pump<Session, IO>,
     requests: LinkId,
-}
-
-struct Pump<IO> {
-    io: IO,
-    session: Session,
-    started: Instant,
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Amqp<IO> {
@@ -49,10 +36,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Amqp<IO> {
             sasl: sasl(profile, token),
             limits: Limits::default(),
         };
-        let mut pump = Pump { io, session: Session::connect(options, 0), started: Instant::now() };
+        let mut pump = Pump::new(io, Session::connect(options, 0));
         let mut steps = TpmSteps::default();
         loop {
-            match pump.event("AMQP open").await? {
+            match event(&mut pump, "AMQP open").await? {
                 Event::SaslChallenge(challenge) => {
                     let Credential::Tpm(tpm) = &profile.credential else { return Err(unexpected("SASL", "a challenge")) };
                     let answer = steps.answer(&challenge.0, profile, tpm, trace)?;
@@ -70,8 +57,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Amqp<IO> {
             properties: Map::new().with(usher_amqp::codec::types::Symbol::from("com.microsoft:api-version"), API_VERSION),
         };
         // The receiver first, as Azure's SDKs do it.
-        pump.attach(link(Role::Receiver, "answers")).await?;
-        let requests = pump.attach(link(Role::Sender, "requests")).await?;
+        attach(&mut pump, link(Role::Receiver, "answers")).await?;
+        let requests = attach(&mut pump, link(Role::Sender, "requests")).await?;
         trace.step(format!("both links attached to {}", profile.resource()));
         Ok(Self { pump, requests })
     }
@@ -79,9 +66,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Amqp<IO> {
     /// Says goodbye.
     pub async fn close(mut self) {
         self.pump.session.close();
-        // The answer is in hand; whether the goodbye arrives does not matter.
-        let _ = self.pump.write().await;
-        let _ = timeout(ANSWER_MAX, self.pump.io.shutdown()).await;
+        self.pump.close().await;
     }
 
     async fn call(&mut self, step: &'static str, properties: Map, body: Vec<u8>) -> Result<Answer, Failure> {
@@ -89,7 +74,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Amqp<IO> {
         let message = Message { application_properties: properties, body, ..Message::default() };
         let sent = self.pump.session.send(self.requests, &message).map_err(|why| unexpected(step, &why.to_string()))?;
         loop {
-            match self.pump.event(step).await? {
+            match event(&mut self.pump, step).await? {
                 Event::Settled { delivery, state: Some(DeliveryState::Rejected(error)) } if delivery == sent => {
                     let description = error.and_then(|error| error.description).unwrap_or_default();
                     return Ok(rejected(description));
@@ -98,7 +83,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Amqp<IO> {
                     self.pump.session.accept(delivery);
                     return Ok(accepted(*message));
                 }
-                Event::Settled { .. } => {}
+                // A server that closes the connection may end its links first; why, the close says.
+                Event::Settled { .. } | Event::Detached { error: None, .. } => {}
+                Event::Detached { error: Some(error), .. } => return Err(detached(step, error)),
                 other => return Err(unexpected(step, &format!("{other:?}"))),
             }
         }
@@ -121,6 +108,12 @@ fn rejected(description: String) -> Answer {
     let json: serde_json::Value = serde_json::from_str(&description).unwrap_or_default();
     let status = json["errorCode"].as_u64().and_then(|code| u16::try_from(code / 1000).ok()).unwrap_or(400);
     Answer { status, retry_after_s: None, body: Bytes::from(description.into_bytes()) }
+}
+
+/// Why the server ended a link.
+fn detached(step: &'static str, error: AmqpError) -> Failure {
+    let answer = rejected(error.description.unwrap_or_default());
+    Failure::refused(step, answer.status, &answer.body)
 }
 
 fn accepted(message: Message) -> Answer {
@@ -174,59 +167,30 @@ impl TpmSteps {
     }
 }
 
-impl<IO: AsyncRead + AsyncWrite + Unpin> Pump<IO> {
-    async fn attach(&mut self, link: Link) -> Result<LinkId, Failure> {
-        let step = "AMQP attach";
-        let asked = self.session.attach(link).map_err(|why| unexpected(step, &why.to_string()))?;
-        loop {
-            match self.event(step).await? {
-                // A refusal is an attach without the server's terminus, and the reason in the detach behind it (AMQP 2.6.3).
-                Event::Attached(attached) if attached.source.is_none() || attached.target.is_none() => {}
-                Event::Attached(attached) if attached.link == asked => return Ok(asked),
-                Event::Detached { error, .. } => {
-                    let description = error.and_then(|error| error.description).unwrap_or_default();
-                    let answer = rejected(description);
-                    return Err(Failure::refused(step, answer.status, &answer.body));
-                }
-                other => return Err(unexpected(step, &format!("{other:?}"))),
-            }
+async fn attach<IO: AsyncRead + AsyncWrite + Unpin>(pump: &mut Pump<Session, IO>, link: Link) -> Result<LinkId, Failure> {
+    let step = "AMQP attach";
+    let asked = pump.session.attach(link).map_err(|why| unexpected(step, &why.to_string()))?;
+    loop {
+        match event(pump, step).await? {
+            // A refusal is an attach without the server's terminus, and the reason in the detach behind it (AMQP 2.6.3).
+            Event::Attached(attached) if attached.source.is_none() || attached.target.is_none() => {}
+            Event::Attached(attached) if attached.link == asked => return Ok(asked),
+            Event::Detached { error: Some(error), .. } => return Err(detached(step, error)),
+            Event::Detached { error: None, .. } => {}
+            other => return Err(unexpected(step, &format!("{other:?}"))),
         }
     }
+}
 
-    async fn event(&mut self, step: &'static str) -> Result<Event, Failure> {
-        let event = timeout(ANSWER_MAX, self.pump(step)).await;
-        match event.unwrap_or_else(|_| Err(Failure::new(step, "no answer in time", "See the server's log.")))? {
-            Event::Closed(Close::Sasl(code)) => {
-                let next = "The credential was refused: the server's log names the failed check.";
-                Err(Failure::new(step, format!("SASL ended with {code:?}"), next))
-            }
-            Event::Closed(why) => Err(Failure::new(step, format!("the connection ended: {why}"), "See the server's log.")),
-            event => Ok(event),
+/// The next event but the end of the connection.
+async fn event<IO: AsyncRead + AsyncWrite + Unpin>(pump: &mut Pump<Session, IO>, step: &'static str) -> Result<Event, Failure> {
+    match pump.event(step).await? {
+        Event::Closed(Close::Sasl(code)) => {
+            let next = "The credential was refused: the server's log names the failed check.";
+            Err(Failure::new(step, format!("SASL ended with {code:?}"), next))
         }
-    }
-
-    async fn pump(&mut self, step: &'static str) -> Result<Event, Failure> {
-        let mut buffer = [0_u8; 4096];
-        loop {
-            self.write().await.map_err(|why| Failure::network(step, &why))?;
-            if let Some(event) = self.session.poll_event() {
-                return Ok(event);
-            }
-            let n = self.io.read(&mut buffer).await.map_err(|why| Failure::network(step, &why))?;
-            if n == 0 {
-                self.session.handle_lost();
-            }
-            let now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            self.session.handle_bytes(buffer.get(..n).unwrap_or_default(), now_ms);
-        }
-    }
-
-    async fn write(&mut self) -> std::io::Result<()> {
-        while let Some(bytes) = self.session.poll_transmit() {
-            self.io.write_all(&bytes).await?;
-            self.io.flush().await?;
-        }
-        Ok(())
+        Event::Closed(why) => Err(Failure::new(step, format!("the connection ended: {why}"), "See the server's log.")),
+        event => Ok(event),
     }
 }
 

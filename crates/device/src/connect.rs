@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use usher_websocket::ByteStream;
@@ -33,8 +37,29 @@ pub async fn connect(profile: &Profile, host: &str, port: u16, trace: &Trace<'_>
     Ok(stream)
 }
 
+/// TLS, with or without a WebSocket in it.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Stream for IO {}
+
+/// Connects to the port of `host` that is its protocol's own, or without one through a WebSocket on the port of HTTPS.
+pub async fn stream(
+    profile: &Profile,
+    host: &str,
+    own_port: Option<u16>,
+    subprotocol: &str,
+    trace: &Trace<'_>,
+) -> Result<Box<dyn Stream>, Failure> {
+    if let Some(port) = own_port {
+        return Ok(Box::new(connect(profile, host, port, trace).await?));
+    }
+    let port = profile.ports.https;
+    let stream = connect(profile, host, port, trace).await?;
+    Ok(Box::new(websocket(stream, host, port, subprotocol, trace).await?))
+}
+
 /// Asks for a WebSocket on a TLS stream.
-pub async fn websocket(
+async fn websocket(
     stream: TlsStream<TcpStream>,
     host: &str,
     port: u16,

@@ -5,7 +5,7 @@ use serde_json::Value;
 use usher_attestation::sas;
 use usher_mqtt::packet::Connect;
 
-use crate::{Credential, Failure, Listener, Profile, Provisioned, Transport, connect, exchange::expiry, mqtt::Pump, trace::Trace};
+use crate::{Credential, Failure, Listener, Profile, Provisioned, Transport, connect, exchange::expiry, pump::Pump, trace::Trace};
 
 /// The device API version of IoT Hub that the Node and Python SDKs send.
 const API_VERSION: &str = "2021-04-12";
@@ -28,23 +28,13 @@ pub async fn read_twin(profile: &Profile, place: &Provisioned, transport: Transp
         ..Connect::default()
     };
     // The hub is always spoken to in MQTT, in the same way through the network as the provisioning service was.
-    if matches!(transport, Transport::Mqtt | Transport::Amqp) {
-        let stream = connect::connect(profile, &place.hub, profile.ports.mqtts, &trace).await?;
-        return twin_by(Pump::open(stream, hello).await?, &trace).await;
-    }
-    let stream = connect::connect(profile, &place.hub, profile.ports.https, &trace).await?;
-    let socket = connect::websocket(stream, &place.hub, profile.ports.https, "mqtt", &trace).await?;
-    twin_by(Pump::open(socket, hello).await?, &trace).await
-}
-
-async fn twin_by<IO>(mut pump: Pump<IO>, trace: &Trace<'_>) -> Result<Value, Failure>
-where
-    IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
-{
+    let own_port = transport.has_own_port().then_some(profile.ports.mqtts);
+    let stream = connect::stream(profile, &place.hub, own_port, "mqtt", &trace).await?;
+    let mut pump = Pump::open(stream, hello).await?;
     trace.step("connected to the hub");
     pump.subscribe("$iothub/twin/res/#").await?;
     let (topic, body) = pump.ask("twin", "$iothub/twin/GET/?$rid=1".into(), Vec::new(), "$iothub/twin/res/").await?;
-    pump.close().await;
+    pump.disconnect().await;
     if !topic.starts_with("$iothub/twin/res/200/") {
         return Err(Failure::new("twin", format!("the hub answered on {topic}"), "See the hub's log."));
     }

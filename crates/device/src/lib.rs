@@ -11,6 +11,7 @@ mod https;
 mod hub;
 mod mqtt;
 mod profile;
+mod pump;
 mod service_client;
 mod tpm;
 mod trace;
@@ -27,42 +28,7 @@ pub use profile::{Credential, Ports, Profile, trust_from_file, trust_from_pem};
 pub use service_client::ServiceClient;
 pub use tpm::Tpm;
 pub use trace::{Listener, Trace};
-
-/// How a device reaches the endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// HTTPS.
-    Https,
-    /// MQTT over TLS.
-    Mqtt,
-    /// MQTT over WebSocket.
-    MqttWs,
-    /// AMQP over TLS.
-    Amqp,
-    /// AMQP over WebSocket.
-    AmqpWs,
-}
-
-impl Transport {
-    /// All of them.
-    pub const ALL: [Transport; 5] = [Transport::Https, Transport::Mqtt, Transport::MqttWs, Transport::Amqp, Transport::AmqpWs];
-
-    /// The name on the command line and in tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Https => "https",
-            Self::Mqtt => "mqtt",
-            Self::MqttWs => "mqtt-ws",
-            Self::Amqp => "amqp",
-            Self::AmqpWs => "amqp-ws",
-        }
-    }
-
-    /// The transport by its name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|transport| transport.name().eq_ignore_ascii_case(name))
-    }
-}
+pub use usher_domain::Transport;
 
 /// What became of a device.
 #[derive(Clone, Debug)]
@@ -89,6 +55,7 @@ pub async fn provision(
     if token.is_some() {
         trace.step(format!("SAS token signed for {}", profile.resource()));
     }
+    let own_port = |port| transport.has_own_port().then_some(port);
     let state = match transport {
         Transport::Https => {
             let mut https = https::Https::open(profile, token, &trace).await?;
@@ -100,32 +67,16 @@ pub async fn provision(
         Transport::Mqtt | Transport::MqttWs if matches!(profile.credential, Credential::Tpm(_)) => {
             return Err(Failure::settings("no service takes a TPM over MQTT; use --transport https or amqp"));
         }
-        Transport::Mqtt => {
-            let stream = connect::connect(profile, &profile.host, profile.ports.mqtts, &trace).await?;
+        Transport::Mqtt | Transport::MqttWs => {
+            let stream = connect::stream(profile, &profile.host, own_port(profile.ports.mqtts), "mqtt", &trace).await?;
             let mut mqtt = mqtt::Mqtt::open(stream, profile, token, &trace).await?;
             let state = exchange::converse(&mut mqtt, profile, payload, &trace).await?;
             mqtt.close().await;
             state
         }
-        Transport::MqttWs => {
-            let stream = connect::connect(profile, &profile.host, profile.ports.https, &trace).await?;
-            let socket = connect::websocket(stream, &profile.host, profile.ports.https, "mqtt", &trace).await?;
-            let mut mqtt = mqtt::Mqtt::open(socket, profile, token, &trace).await?;
-            let state = exchange::converse(&mut mqtt, profile, payload, &trace).await?;
-            mqtt.close().await;
-            state
-        }
-        Transport::Amqp => {
-            let stream = connect::connect(profile, &profile.host, profile.ports.amqps, &trace).await?;
+        Transport::Amqp | Transport::AmqpWs => {
+            let stream = connect::stream(profile, &profile.host, own_port(profile.ports.amqps), "AMQPWSB10", &trace).await?;
             let mut amqp = amqp::Amqp::open(stream, profile, token, &trace).await?;
-            let state = exchange::converse(&mut amqp, profile, payload, &trace).await?;
-            amqp.close().await;
-            state
-        }
-        Transport::AmqpWs => {
-            let stream = connect::connect(profile, &profile.host, profile.ports.https, &trace).await?;
-            let socket = connect::websocket(stream, &profile.host, profile.ports.https, "AMQPWSB10", &trace).await?;
-            let mut amqp = amqp::Amqp::open(socket, profile, token, &trace).await?;
             let state = exchange::converse(&mut amqp, profile, payload, &trace).await?;
             amqp.close().await;
             state

@@ -1,12 +1,7 @@
-//! Being a device over MQTT: the pump that a provisioning and a hub connection share, and the provisioning conversation.
-
-use std::time::Duration;
+//! Being a device over MQTT: what a provisioning and a hub connection share, and the provisioning conversation.
 
 use bytes::Bytes;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    time::timeout,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 use usher_mqtt::{
     client::{Event, Session},
     packet::{Connect, ConnectCode, Qos},
@@ -15,23 +10,16 @@ use usher_mqtt::{
 use crate::{
     Failure, Profile,
     exchange::{API_VERSION, Answer, Exchange},
+    pump::Pump,
     trace::Trace,
 };
 
-/// Time for any one answer.
-const ANSWER_MAX: Duration = Duration::from_secs(30);
 const RESPONSES: &str = "$dps/registrations/res/";
 
-/// A client session on a stream.
-pub struct Pump<IO> {
-    io: IO,
-    session: Session,
-}
-
-impl<IO: AsyncRead + AsyncWrite + Unpin> Pump<IO> {
+impl<IO: AsyncRead + AsyncWrite + Unpin> Pump<Session, IO> {
     /// Connects as `connect` says; an error where the server refuses.
     pub async fn open(io: IO, connect: Connect) -> Result<Self, Failure> {
-        let mut pump = Self { io, session: Session::connect(connect) };
+        let mut pump = Self::new(io, Session::connect(connect));
         match pump.event("MQTT connect").await? {
             Event::Connected(ConnectCode::Accepted) => Ok(pump),
             Event::Connected(code) => {
@@ -64,39 +52,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Pump<IO> {
     }
 
     /// Says goodbye.
-    pub async fn close(mut self) {
+    pub async fn disconnect(mut self) {
         self.session.disconnect();
-        // The answer is in hand; whether the goodbye arrives does not matter.
-        let _ = self.write().await;
-        let _ = timeout(ANSWER_MAX, self.io.shutdown()).await;
-    }
-
-    async fn event(&mut self, step: &'static str) -> Result<Event, Failure> {
-        timeout(ANSWER_MAX, self.pump(step)).await.unwrap_or_else(|_| Err(Failure::new(step, "no answer in time", "See the server's log.")))
-    }
-
-    async fn pump(&mut self, step: &'static str) -> Result<Event, Failure> {
-        let mut buffer = [0_u8; 4096];
-        loop {
-            self.write().await.map_err(|why| Failure::network(step, &why))?;
-            if let Some(event) = self.session.poll_event() {
-                return Ok(event);
-            }
-            let n = self.io.read(&mut buffer).await.map_err(|why| Failure::network(step, &why))?;
-            if n == 0 {
-                let next = "The server closed it on purpose: its log names the failed check.";
-                return Err(Failure::new(step, "the connection was closed", next));
-            }
-            self.session.handle_bytes(buffer.get(..n).unwrap_or_default());
-        }
-    }
-
-    async fn write(&mut self) -> std::io::Result<()> {
-        while let Some(bytes) = self.session.poll_transmit() {
-            self.io.write_all(&bytes).await?;
-            self.io.flush().await?;
-        }
-        Ok(())
+        self.close().await;
     }
 }
 
@@ -106,7 +64,7 @@ fn unexpected(step: &'static str, event: &Event) -> Failure {
 
 /// A provisioning conversation over MQTT.
 pub struct Mqtt<IO> {
-    pump: Pump<IO>,
+    pump: Pump<Session, IO>,
     request_id: u32,
 }
 
@@ -131,7 +89,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Mqtt<IO> {
 
     /// Says goodbye.
     pub async fn close(self) {
-        self.pump.close().await;
+        self.pump.disconnect().await;
     }
 
     async fn call(&mut self, step: &'static str, topic: &str, body: Vec<u8>) -> Result<Answer, Failure> {

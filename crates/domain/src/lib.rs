@@ -16,8 +16,10 @@ pub mod registration;
 pub mod secret;
 pub mod service;
 pub mod timestamp;
+pub mod transport;
 
 pub use error::{ErrorCode, ServiceError};
 pub use ids::{DeviceId, EnrollmentGroupId, HubName, IdScope, OperationId, RegistrationId, TrackingId};
 pub use secret::Secret;
 pub use timestamp::Timestamp;
+pub use transport::Transport;

@@ -123,6 +123,11 @@ impl Session {
         self.state = State::Closed;
     }
 
+    /// Tells that the stream is gone.
+    pub fn handle_lost(&mut self) {
+        self.state = State::Closed;
+    }
+
     /// Takes bytes that arrived. Poll events until there are none before the next call.
     pub fn handle_bytes(&mut self, bytes: &[u8]) {
         if self.state != State::Closed {

@@ -2,6 +2,7 @@
 
 use std::{fmt, net::IpAddr};
 
+pub use usher_domain::Transport;
 use usher_domain::{ErrorCode, IdScope, RegistrationId, ServiceError, TrackingId};
 
 /// A device's request, before any proof.
@@ -55,33 +56,5 @@ pub struct TpmKeysShown {
 impl fmt::Debug for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Evidence({} certificates, token: {})", self.certificates.len(), self.sas_token.is_some())
-    }
-}
-
-/// How a device reached us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// HTTPS.
-    Https,
-    /// MQTT over TLS.
-    Mqtt,
-    /// MQTT over WebSocket.
-    MqttWs,
-    /// AMQP over TLS.
-    Amqp,
-    /// AMQP over WebSocket.
-    AmqpWs,
-}
-
-impl Transport {
-    /// The name in logs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Https => "https",
-            Self::Mqtt => "mqtt",
-            Self::MqttWs => "mqtt-ws",
-            Self::Amqp => "amqp",
-            Self::AmqpWs => "amqp-ws",
-        }
     }
 }

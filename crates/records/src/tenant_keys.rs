@@ -1,7 +1,7 @@
 //! Tenants' wrapped keys in the store: made at a tenant's first opening, and wrapped anew when the master key changes.
 
 use usher_seal::{MasterKey, SealError, TenantKeys};
-use usher_store::{Expect, Key, Op, Space, Store, StoreError, Stored, TenantId};
+use usher_store::{Expect, Key, Op, Range, Space, Store, StoreError, Stored, TenantId};
 
 use crate::{RecordError, vault::new_etag};
 
@@ -43,7 +43,7 @@ pub(crate) async fn open_or_make(store: &dyn Store, master: &MasterKey, tenant: 
 pub async fn rotate_master(store: &dyn Store, old: &MasterKey, new: &MasterKey) -> Result<Rotation, RecordError> {
     let (mut rotation, mut after) = (Rotation::default(), None::<Vec<u8>>);
     loop {
-        let found = store.scan(KEYS, TenantId(0), &[], after.as_deref(), STEP).await?;
+        let found = store.scan(Range { space: KEYS, tenant: TenantId(0), prefix: &[], after: after.as_deref(), limit: STEP }).await?;
         let Some((last, _)) = found.last() else { return Ok(rotation) };
         after = Some(last.clone());
         for (name, stored) in found {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aws_lc_rs::rand;
 use serde::{Serialize, de::DeserializeOwned};
 use usher_seal::{MasterKey, SealError, TenantKeys};
-use usher_store::{Expect, Key, Op, Space, Store, Stored, TenantId};
+use usher_store::{Expect, Key, Op, Range, Space, Store, Stored, TenantId};
 
 use crate::{RecordError, tenant_keys};
 
@@ -103,7 +103,7 @@ impl Vault {
         limit: usize,
     ) -> Result<Page<T>, RecordError> {
         let limit = limit.clamp(1, usher_store::SCAN_MAX);
-        let found = self.0.store.scan(space, self.0.tenant, prefix, after, limit).await?;
+        let found = self.0.store.scan(Range { space, tenant: self.0.tenant, prefix, after, limit }).await?;
         let full = found.len() == limit;
         let items = found.into_iter().map(|(key, stored)| self.open(space, &key, &stored).map(|value| (key, value)));
         let items: Vec<_> = items.collect::<Result<_, RecordError>>()?;

@@ -54,8 +54,8 @@ where
                 return device_amqp::serve(&doors.engine, first, link, peer, transport, stop).await;
             }
             Some(first) if hub_amqp::is_ours(&first) => {
-                let (io, session, started) = link.into_parts();
-                return hub_amqp::serve(Arc::clone(&doors.hubs), &host, first, session, io, hub_peer(&peer), started, stop).await;
+                let (wire, session) = link.into_parts();
+                return hub_amqp::serve(Arc::clone(&doors.hubs), &host, first, session, wire, hub_peer(&peer), stop).await;
             }
             Some(Event::SaslInit { mechanism, .. }) if UNPROVING_MECHANISMS.contains(&mechanism.as_str()) => {
                 link.machine().sasl_outcome(SaslCode::Ok);

@@ -32,8 +32,8 @@ where
             device_mqtt::serve(&doors.engine, &connect, link, peer, transport, stop).await;
         }
         Some(Event::Connect(connect)) => {
-            let (io, session, started) = link.into_parts();
-            usher_api_hub::serve(Arc::clone(&doors.hubs), *connect, session, io, hub_peer(&peer), started, stop).await;
+            let (wire, session) = link.into_parts();
+            usher_api_hub::serve(Arc::clone(&doors.hubs), *connect, session, wire, hub_peer(&peer), stop).await;
         }
         Some(Event::Closed(why)) => {
             let tracking_id = doors.engine.new_tracking_id();

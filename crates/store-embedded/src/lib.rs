@@ -12,7 +12,7 @@ mod tables;
 use std::{path::Path, sync::Arc, thread::JoinHandle};
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use usher_store::{BoxFuture, Found, Key, Op, SCAN_MAX, Space, Store, StoreError, Stored, TenantId, body_bytes, check_limits};
+use usher_store::{BoxFuture, Found, Key, Op, Range, SCAN_MAX, Space, Store, StoreError, Stored, body_bytes, check_limits};
 
 use committer::{Committer, Request};
 use layout::{decode_value, full_key, full_prefix};
@@ -112,15 +112,9 @@ impl Store for EmbeddedStore {
         })
     }
 
-    fn scan<'a>(
-        &'a self,
-        space: Space,
-        tenant: TenantId,
-        prefix: &'a [u8],
-        after: Option<&'a [u8]>,
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Vec<Found>, StoreError>> {
+    fn scan<'a>(&'a self, range: Range<'a>) -> BoxFuture<'a, Result<Vec<Found>, StoreError>> {
         Box::pin(async move {
+            let Range { space, tenant, prefix, after, limit } = range;
             let head = full_prefix(space, tenant);
             let within = [head.as_slice(), prefix].concat();
             // The least key after `after` is itself with a zero byte.

@@ -5,7 +5,7 @@
 
 use std::{future::poll_fn, sync::Arc, task::Poll};
 
-use crate::{BoxFuture, Expect, Key, Op, Space, Store, StoreError, TenantId};
+use crate::{BoxFuture, Expect, Key, Op, Range, Space, Store, StoreError, TenantId};
 
 const SPACE: Space = Space(250);
 const OTHER_SPACE: Space = Space(251);
@@ -13,6 +13,11 @@ const TENANT: TenantId = TenantId(7);
 const OTHER_TENANT: TenantId = TenantId(8);
 /// How many do something at once.
 const AT_ONCE: u64 = 64;
+
+/// Records of [`SPACE`] and [`TENANT`].
+fn range<'a>(prefix: &'a [u8], after: Option<&'a [u8]>, limit: usize) -> Range<'a> {
+    Range { space: SPACE, tenant: TENANT, prefix, after, limit }
+}
 
 /// Runs every case. Panics, as tests do, on the first thing that is wrong.
 ///
@@ -111,7 +116,7 @@ async fn paging(store: &dyn Store) {
     assert_eq!(store.commit(vec![Op::Delete { key: key("p/11"), expect: Expect::Any }, put("q", Expect::Any, 1, "x")]).await, Ok(()));
     let (mut seen, mut after) = (Vec::new(), None::<Vec<u8>>);
     loop {
-        let page = store.scan(SPACE, TENANT, b"p/", after.as_deref(), 7).await.expect("a scan");
+        let page = store.scan(range(b"p/", after.as_deref(), 7)).await.expect("a scan");
         assert!(page.len() <= 7);
         let Some((last, _)) = page.last() else { break };
         after = Some(last.clone());
@@ -128,8 +133,8 @@ async fn isolation(store: &dyn Store) {
         let op = Op::Put { key: other, expect: Expect::Absent, etag: 5, body: b"other".to_vec() };
         assert_eq!(store.commit(vec![op]).await, Ok(()));
     }
-    assert_eq!(store.scan(SPACE, TENANT, b"i/", None, 10).await, Ok(Vec::new()), "another's record is seen");
-    let theirs = store.scan(SPACE, OTHER_TENANT, b"", None, 10).await.expect("a scan");
+    assert_eq!(store.scan(range(b"i/", None, 10)).await, Ok(Vec::new()), "another's record is seen");
+    let theirs = store.scan(Range { tenant: OTHER_TENANT, ..range(b"", None, 10) }).await.expect("a scan");
     assert_eq!(theirs.len(), 1, "a scan with an empty prefix stays with its tenant");
 }
 
@@ -160,11 +165,11 @@ async fn deleted_ranges(store: &dyn Store) {
         let op = Op::Delete { key: key(&format!("d/{n:03}")), expect: Expect::Etag(1) };
         assert_eq!(store.commit(vec![op]).await, Ok(()));
     }
-    let found = store.scan(SPACE, TENANT, b"d/", Some(b"d/008"), 5).await.expect("a scan");
+    let found = store.scan(range(b"d/", Some(b"d/008"), 5)).await.expect("a scan");
     let names: Vec<_> = found.iter().map(|(key, _)| key.as_slice()).collect();
     let expected: [&[u8]; 5] = [b"d/009", b"d/110", b"d/111", b"d/112", b"d/113"];
     assert_eq!(names, expected, "a scan goes on beyond what was deleted");
-    let found = store.scan(SPACE, TENANT, b"d/", Some(b"d/050"), 1).await.expect("a scan");
+    let found = store.scan(range(b"d/", Some(b"d/050"), 1)).await.expect("a scan");
     assert_eq!(found.first().map(|(key, _)| key.as_slice()), Some(b"d/110".as_slice()), "a deleted key is still a place to go on from");
 }
 
@@ -174,15 +179,15 @@ async fn scan_edges(store: &dyn Store) {
         let op = Op::Put { key: raw(bytes), expect: Expect::Absent, etag: 1, body: Vec::new() };
         assert_eq!(store.commit(vec![op]).await, Ok(()));
     }
-    let all = store.scan(SPACE, TENANT, &[0xff, 0xff], None, 10).await.expect("a scan");
+    let all = store.scan(range(&[0xff, 0xff], None, 10)).await.expect("a scan");
     assert_eq!(all.len(), 3, "a prefix that has no successor");
-    let rest = store.scan(SPACE, TENANT, &[0xff, 0xff], Some(&[0xff, 0xff]), 10).await.expect("a scan");
+    let rest = store.scan(range(&[0xff, 0xff], Some(&[0xff, 0xff]), 10)).await.expect("a scan");
     assert_eq!(rest.len(), 2, "the place to go on from is left out, keys that begin with it are not");
-    let before = store.scan(SPACE, TENANT, &[0xff, 0xff], Some(b"a"), 10).await.expect("a scan");
+    let before = store.scan(range(&[0xff, 0xff], Some(b"a"), 10)).await.expect("a scan");
     assert_eq!(before.len(), 3, "a place before the prefix");
-    let beyond = store.scan(SPACE, TENANT, b"d/", Some(b"e"), 10).await;
+    let beyond = store.scan(range(b"d/", Some(b"e"), 10)).await;
     assert_eq!(beyond, Ok(Vec::new()), "a place behind the prefix");
-    assert_eq!(store.scan(SPACE, TENANT, &[0xff], None, 0).await, Ok(Vec::new()));
+    assert_eq!(store.scan(range(&[0xff], None, 0)).await, Ok(Vec::new()));
     assert_eq!(store.commit(Vec::new()).await, Ok(()), "nothing to do");
 }
 

@@ -54,6 +54,21 @@ pub struct Stored {
 /// A record found by a scan: its key within the space and tenant, and what is stored.
 pub type Found = (Vec<u8>, Stored);
 
+/// Which records a scan asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Range<'a> {
+    /// The table.
+    pub space: Space,
+    /// The owner.
+    pub tenant: TenantId,
+    /// With what their keys begin.
+    pub prefix: &'a [u8],
+    /// The key behind which to begin, exclusive; from the first where there is none.
+    pub after: Option<&'a [u8]>,
+    /// How many at most, and never more than [`SCAN_MAX`].
+    pub limit: usize,
+}
+
 /// What must hold for an operation to take place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Expect {
@@ -150,16 +165,8 @@ pub trait Store: Send + Sync + 'static {
     /// One record.
     fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Stored>, StoreError>>;
 
-    /// Records whose key starts with `prefix`, in key order, those after `after` (exclusive); at most `limit`, itself at most
-    /// [`SCAN_MAX`]. Costs the same wherever it begins.
-    fn scan<'a>(
-        &'a self,
-        space: Space,
-        tenant: TenantId,
-        prefix: &'a [u8],
-        after: Option<&'a [u8]>,
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Vec<Found>, StoreError>>;
+    /// Records in key order. Costs the same wherever it begins.
+    fn scan<'a>(&'a self, range: Range<'a>) -> BoxFuture<'a, Result<Vec<Found>, StoreError>>;
 
     /// A counter's value; 0 where nothing was added.
     fn counter<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<i64, StoreError>>;

@@ -8,7 +8,7 @@ use std::{
     task::{Poll, Waker},
 };
 
-use crate::{BoxFuture, Found, Key, Op, SCAN_MAX, Space, Store, StoreError, Stored, TenantId, check_limits, holds};
+use crate::{BoxFuture, Found, Key, Op, Range, SCAN_MAX, Store, StoreError, Stored, check_limits, holds};
 
 /// What goes wrong with the next commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,15 +120,9 @@ impl Store for MemoryStore {
         Box::pin(async move { Ok(self.state().records.get(key).cloned()) })
     }
 
-    fn scan<'a>(
-        &'a self,
-        space: Space,
-        tenant: TenantId,
-        prefix: &'a [u8],
-        after: Option<&'a [u8]>,
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Vec<Found>, StoreError>> {
+    fn scan<'a>(&'a self, range: Range<'a>) -> BoxFuture<'a, Result<Vec<Found>, StoreError>> {
         Box::pin(async move {
+            let Range { space, tenant, prefix, after, limit } = range;
             let place = |key: &[u8]| Key { space, tenant, key: key.to_vec() };
             // From the later of the two, so that a page deep in a listing costs no more than the first.
             let from = match after.filter(|after| *after >= prefix) {

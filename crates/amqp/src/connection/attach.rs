@@ -14,7 +14,7 @@ use crate::{
 
 /// What a link is to be, for the side that asks for it.
 #[derive(Clone, Debug)]
-pub(crate) struct LinkRequest {
+pub struct LinkRequest {
     pub role: Role,
     pub name: String,
     pub source: Option<String>,

@@ -63,6 +63,15 @@ impl Connection {
         Ok(())
     }
 
+    /// Ends every session that both sides have begun. The answers are not awaited: what follows is the end of the connection.
+    pub(super) fn send_ends(&mut self) {
+        let begun = self.sessions.iter().filter(|session| session.remote_channel.is_some());
+        let channels: Vec<u16> = begun.map(|session| session.channel).collect();
+        for channel in channels {
+            self.write(channel, &Performative::End(End { error: None }));
+        }
+    }
+
     /// Drops a link that the peer has ended, and tells the driver unless that had ended it first.
     pub(super) fn forget_link(&mut self, id: LinkId, error: Option<AmqpError>) {
         let Some(link) = self.links.remove(&id) else { return };

@@ -12,7 +12,7 @@ mod outgoing;
 mod session;
 mod write;
 
-pub(crate) use attach::LinkRequest;
+pub use attach::LinkRequest;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -39,7 +39,7 @@ const EVENTS_MAX: usize = 64;
 
 /// Who this side is.
 #[derive(Clone, Debug)]
-pub(crate) struct Identity {
+pub struct Identity {
     pub container_id: String,
     /// Whom it means to speak to; for clients.
     pub hostname: Option<String>,
@@ -63,7 +63,7 @@ struct Peer {
 }
 
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub struct Connection {
     limits: Limits,
     identity: Identity,
     state: State,
@@ -157,7 +157,7 @@ impl Connection {
             (State::Opening, _) => Err(Close::Unexpected("the first frame was not open (AMQP 2.4.1)")),
             (State::Open, Performative::Open(_)) => Err(Close::Unexpected("a second open")),
             (State::Open, Performative::Close(CloseFrame { error })) => {
-                self.send_close(None);
+                self.write(0, &Performative::Close(CloseFrame { error: None }));
                 self.end(Close::ByPeer(error));
                 Ok(())
             }
@@ -221,8 +221,13 @@ impl Connection {
         self.out.extend_from_slice(header.bytes());
     }
 
+    /// Ends the sessions, then closes. Sessions would end with the connection anyway (section 2.5.5), but Azure's Node client takes
+    /// leave of each whose end it has not heard, and waits up to 45 s for the answer (azure-iot-sdk-node:
+    /// common/transport/amqp/src/amqp.ts). The reason is the connection's alone: a session's error that nobody listens for is an
+    /// unhandled one in rhea (lib/session.js `on_end`).
     fn send_close(&mut self, error: Option<AmqpError>) {
         if self.opened {
+            self.send_ends();
             self.write(0, &Performative::Close(CloseFrame { error }));
         }
     }

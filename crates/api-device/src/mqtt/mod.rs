@@ -7,4 +7,4 @@ pub use conversation::serve;
 pub use names::{Ask, RESPONSE_FILTER, UserName, response_topic};
 
 /// A device's MQTT session and its stream.
-pub type Link<IO> = crate::Link<usher_mqtt::server::Session, IO>;
+pub type Link<IO> = usher_wire::Link<usher_mqtt::server::Session, IO>;

@@ -42,6 +42,12 @@ impl Ended {
     }
 }
 
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
 impl From<Fault> for Ended {
     fn from(fault: Fault) -> Self {
         Self::new(fault.code.name(), fault.message)

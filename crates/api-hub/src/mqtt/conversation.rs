@@ -30,6 +30,12 @@ const MESSAGES_IN_FLIGHT_MAX: usize = 8;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ended(pub String);
 
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// One conversation.
 pub struct Conversation {
     pub(super) hub: Arc<EmbeddedHub>,

@@ -22,6 +22,7 @@ use usher_amqp::{
 };
 use usher_api_hub::{PeerEvidence, amqp};
 use usher_hub_embedded::EmbeddedHubs;
+use usher_wire::Wire;
 
 use crate::bed::{Bed, HUB};
 
@@ -72,7 +73,7 @@ async fn accept(hubs: Arc<EmbeddedHubs>, mut io: DuplexStream, chain: Vec<Vec<u8
     };
     assert!(amqp::is_ours(&first), "{first:?}");
     let peer = PeerEvidence { chain, addr: "127.0.0.1:50000".parse().unwrap() };
-    amqp::serve(hubs, &host, first, session, io, peer, origin, stop).await;
+    amqp::serve(hubs, &host, first, session, Wire::new(io, origin), peer, stop).await;
 }
 
 /// A device that has put a token of its own key.

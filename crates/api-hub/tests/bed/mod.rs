@@ -27,6 +27,7 @@ use usher_mqtt::{
 use usher_records::Vault;
 use usher_seal::MasterKey;
 use usher_store::{TenantId, memory::MemoryStore};
+use usher_wire::Wire;
 
 pub const HUB: &str = "hub.example";
 /// Long enough for a busy machine; nothing that passes waits for it.
@@ -138,7 +139,7 @@ async fn accept(hubs: Arc<EmbeddedHubs>, mut io: DuplexStream, chain: Vec<Vec<u8
         }
     };
     let peer = PeerEvidence { chain, addr: "127.0.0.1:50000".parse().unwrap() };
-    serve(hubs, connect, session, io, peer, origin, stop).await;
+    serve(hubs, connect, session, Wire::new(io, origin), peer, stop).await;
 }
 
 /// A device on the other end of the pipe.
