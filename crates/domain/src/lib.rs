@@ -4,6 +4,7 @@
 //! Nothing here does I/O, reads a clock, draws randomness or logs: time and new identifiers are arguments. That keeps every rule
 //! testable with plain values and leaves one place to look when a field or a code is in doubt.
 
+pub mod ca_certificate;
 pub mod clock;
 pub mod document;
 pub mod enrollment;
@@ -13,6 +14,7 @@ pub mod hub_device;
 pub mod ids;
 pub mod limits;
 pub mod registration;
+pub mod resource;
 pub mod secret;
 pub mod service;
 pub mod timestamp;

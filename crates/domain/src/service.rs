@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{HubName, IdScope, Secret, enrollment::AllocationPolicy};
 
-pub use crate::hub_connection::HubConnection;
+pub use crate::{hub_connection::HubConnection, resource::ResourceMetadata};
 
 /// One provisioning service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub struct ProvisioningService {
     pub hubs: Vec<LinkedHub>,
     /// How a hub is chosen unless the enrollment says otherwise.
     pub allocation: AllocationPolicy,
+    /// What it is as a managed resource. Absent in records of early versions.
+    #[serde(default)]
+    pub resource: ResourceMetadata,
 }
 
 impl ProvisioningService {

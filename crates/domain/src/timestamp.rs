@@ -44,6 +44,15 @@ impl Timestamp {
         format!("{:04}-{:02}", date.year(), u8::from(date.month()))
     }
 
+    /// The spelling of HTTP dates, for example `Sat, 31 Dec 2039 23:59:59 GMT` (RFC 9110 section 5.6.7), as Azure Resource Manager
+    /// writes dates of certificates.
+    pub fn http_date(self) -> String {
+        let d = self.to_date_time();
+        let (day, month) = (d.weekday().to_string(), d.month().to_string());
+        let (day, month) = (day.get(..3).unwrap_or_default(), month.get(..3).unwrap_or_default());
+        format!("{day}, {:02} {month} {:04} {:02}:{:02}:{:02} GMT", d.day(), d.year(), d.hour(), d.minute(), d.second())
+    }
+
     fn to_date_time(self) -> OffsetDateTime {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
@@ -92,6 +101,11 @@ mod tests {
         assert_eq!(text, "\"2022-07-05T21:27:16.8123230Z\"");
         assert_eq!(serde_json::from_str::<Timestamp>(&text).unwrap(), t);
         assert_eq!(t.month(), "2022-07");
+    }
+
+    #[test]
+    fn http_dates_are_spelled_as_http_does() {
+        assert_eq!(Timestamp::from_secs(2_208_988_799).http_date(), "Sat, 31 Dec 2039 23:59:59 GMT");
     }
 
     #[test]

@@ -26,7 +26,7 @@ mod usage;
 
 pub use bulk::{BulkMode, BulkRequest};
 pub use challenges::{CHALLENGE_LIFETIME_MS, Challenge};
-pub use directory::{Directory, SERVICES_MAX, Tenant};
+pub use directory::{Directory, SERVICES_MAX, Tenant, Written};
 pub use etag::{IfMatch, wire_etag};
 pub use incoming::{bulk_from_json, document_from_json};
 pub use kind::Kind;

@@ -13,6 +13,9 @@ pub const SERVICE_BY_SCOPE: Space = Space(3);
 /// A service's name by its host name.
 pub const SERVICE_BY_HOST: Space = Space(4);
 
+/// Deleted services whose records are still to be erased, by tenant number.
+pub const DELETED: Space = Space(5);
+
 /// Individual enrollments by registration ID.
 pub const INDIVIDUAL: Space = Space(8);
 /// Enrollment groups by ID.
@@ -31,3 +34,27 @@ pub const PENDING: Space = Space(14);
 pub const USAGE: Space = Space(15);
 /// Challenges sent to TPMs, by registration ID.
 pub const CHALLENGE: Space = Space(16);
+/// Uploaded CA certificates by name.
+pub const CA_CERTIFICATE: Space = Space(17);
+/// One record: the names of all uploaded CA certificates. Rewritten with every change of one, and of an enrollment that refers to one.
+pub const CA_CERTIFICATES: Space = Space(18);
+/// Group IDs under the name of each CA certificate that a group refers to.
+pub const GROUP_BY_REFERENCE: Space = Space(19);
+/// Registration IDs under the name of each CA certificate that an individual enrollment refers to.
+pub const INDIVIDUAL_BY_REFERENCE: Space = Space(20);
+
+/// The tables of records that a service has of its own; its counters are no records.
+pub const OF_A_SERVICE: [Space; 12] = [
+    INDIVIDUAL,
+    GROUP,
+    GROUP_BY_SIGNER,
+    SYMMETRIC_GROUPS,
+    REGISTRATION,
+    REGISTRATION_BY_GROUP,
+    PENDING,
+    CHALLENGE,
+    CA_CERTIFICATE,
+    CA_CERTIFICATES,
+    GROUP_BY_REFERENCE,
+    INDIVIDUAL_BY_REFERENCE,
+];

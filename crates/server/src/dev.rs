@@ -254,6 +254,7 @@ fn new_service(options: &DevOptions, hubs: Vec<(HubName, String)>, entropy: &dyn
         policies: vec![owner],
         hubs: hubs.into_iter().map(|(name, region)| linked(name, region)).collect(),
         allocation: AllocationPolicy::Hashed,
+        resource: usher_domain::service::ResourceMetadata::default(),
     })
 }
 

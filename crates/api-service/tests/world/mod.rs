@@ -61,6 +61,7 @@ fn service(host: &str, id_scope: &str, first_key: u8) -> ProvisioningService {
             connection: HubConnection::Embedded,
         }],
         allocation: AllocationPolicy::Hashed,
+        resource: usher_domain::service::ResourceMetadata::default(),
     }
 }
 

@@ -130,6 +130,7 @@ pub fn service(name: &str, scope: &str, host: &str) -> ProvisioningService {
         policies: vec![AccessPolicy { name: "owner".into(), primary: key(), secondary: key(), rights: Right::ALL.to_vec() }],
         hubs: vec![hub("a.example"), hub("b.example")],
         allocation: AllocationPolicy::Hashed,
+        resource: usher_domain::service::ResourceMetadata::default(),
     }
 }
 

@@ -3,6 +3,8 @@
 //! It stands under tenant 0. One record, the head, is written again with every change of any service; its ETag tells whether what
 //! this process read before is still what is stored, whoever changed it. So the usual look-up costs one small read, on any node.
 
+mod change;
+mod erase;
 mod head;
 mod rules;
 mod snapshot;
@@ -15,9 +17,10 @@ use std::{
 use usher_domain::{ErrorCode, IdScope, ServiceError, service::ProvisioningService};
 use usher_records::{RecordError, Vault, Versioned};
 use usher_seal::MasterKey;
-use usher_store::{Expect, Op, Store, TenantId};
+use usher_store::{Expect, Key, Op, Store, TenantId};
 
 use self::{head::Head, snapshot::Snapshot};
+pub use self::change::Written;
 use crate::{Registry, fault::service_error, spaces};
 
 /// Services in one installation. They are held in memory, some KiB each.
@@ -75,6 +78,11 @@ impl Directory {
 
     /// All services, by name.
     pub async fn services(&self) -> Result<Vec<Arc<ProvisioningService>>, RecordError> {
+        Ok(self.services_with_etags().await?.into_iter().map(|found| found.value).collect())
+    }
+
+    /// The same with their ETags.
+    pub async fn services_with_etags(&self) -> Result<Vec<Versioned<Arc<ProvisioningService>>>, RecordError> {
         Ok(self.snapshot().await?.services())
     }
 
@@ -94,7 +102,7 @@ impl Directory {
         self.refuse_taken(&service).await?;
         service.tenant = head.value.next_tenant;
         let next = Head { next_tenant: head.value.next_tenant.saturating_add(1) };
-        let mut ops = self.name_ops(&service, Expect::Absent)?;
+        let mut ops = self.name_ops(&service)?;
         ops.push(self.vault.put(self.vault.key(spaces::SERVICES, &service.name), Expect::Absent, &service).map_err(service_error)?.0);
         ops.push(self.head_op(&head, &next)?);
         self.vault.commit(ops).await.map_err(service_error)?;
@@ -137,10 +145,14 @@ impl Directory {
     }
 
     /// The entries that keep a service's ID scope and host name its own, on every node.
-    fn name_ops(&self, service: &ProvisioningService, expect: Expect) -> Result<Vec<Op>, ServiceError> {
+    fn name_ops(&self, service: &ProvisioningService) -> Result<Vec<Op>, ServiceError> {
+        let put = |key| Ok(self.vault.put(key, Expect::Absent, &service.name).map_err(service_error)?.0);
+        self.name_keys(service).into_iter().map(put).collect()
+    }
+
+    fn name_keys(&self, service: &ProvisioningService) -> [Key; 2] {
         let scope = self.vault.key(spaces::SERVICE_BY_SCOPE, service.id_scope.as_str());
-        let host = self.vault.key(spaces::SERVICE_BY_HOST, &service.host_name);
-        [scope, host].into_iter().map(|key| Ok(self.vault.put(key, expect, &service.name).map_err(service_error)?.0)).collect()
+        [scope, self.vault.key(spaces::SERVICE_BY_HOST, &service.host_name)]
     }
 
     fn renamed_ops(&self, old: &ProvisioningService, new: &ProvisioningService) -> Result<Vec<Op>, ServiceError> {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use usher_domain::service::ProvisioningService;
-use usher_records::RecordError;
+use usher_records::{RecordError, Versioned};
 use usher_store::SCAN_MAX;
 
 use super::Directory;
@@ -15,22 +15,23 @@ use crate::spaces;
 /// The services with their names, folded.
 pub(super) struct Snapshot {
     etag: u64,
-    sorted: Vec<Arc<ProvisioningService>>,
+    sorted: Vec<Versioned<Arc<ProvisioningService>>>,
     names: HashMap<String, usize>,
     scopes: HashMap<String, usize>,
     hosts: HashMap<String, usize>,
 }
 
 impl Snapshot {
-    fn new(etag: u64, mut services: Vec<ProvisioningService>) -> Self {
-        services.sort_by(|a, b| a.name.cmp(&b.name));
+    fn new(etag: u64, mut services: Vec<Versioned<ProvisioningService>>) -> Self {
+        services.sort_by(|a, b| a.value.name.cmp(&b.value.name));
         let index = |name: fn(&ProvisioningService) -> &str| {
-            services.iter().enumerate().map(|(at, service)| (name(service).to_ascii_lowercase(), at)).collect()
+            services.iter().enumerate().map(|(at, service)| (name(&service.value).to_ascii_lowercase(), at)).collect()
         };
         let names = index(|service| &service.name);
         let scopes = index(|service| service.id_scope.as_str());
         let hosts = index(|service| &service.host_name);
-        Self { etag, names, scopes, hosts, sorted: services.into_iter().map(Arc::new).collect() }
+        let sorted = services.into_iter().map(|found| Versioned { value: Arc::new(found.value), etag: found.etag }).collect();
+        Self { etag, names, scopes, hosts, sorted }
     }
 
     pub fn by_name(&self, name: &str) -> Option<Arc<ProvisioningService>> {
@@ -45,12 +46,12 @@ impl Snapshot {
         self.find(&self.hosts, host_name)
     }
 
-    pub fn services(&self) -> Vec<Arc<ProvisioningService>> {
+    pub fn services(&self) -> Vec<Versioned<Arc<ProvisioningService>>> {
         self.sorted.clone()
     }
 
     fn find(&self, index: &HashMap<String, usize>, name: &str) -> Option<Arc<ProvisioningService>> {
-        index.get(&name.to_ascii_lowercase()).and_then(|at| self.sorted.get(*at)).cloned()
+        index.get(&name.to_ascii_lowercase()).and_then(|at| self.sorted.get(*at)).map(|found| Arc::clone(&found.value))
     }
 }
 
@@ -68,11 +69,11 @@ impl Directory {
         Ok(fresh)
     }
 
-    async fn read_all(&self) -> Result<Vec<ProvisioningService>, RecordError> {
+    async fn read_all(&self) -> Result<Vec<Versioned<ProvisioningService>>, RecordError> {
         let (mut services, mut after) = (Vec::new(), None);
         loop {
             let page = self.vault.page(spaces::SERVICES, &[], after.as_deref(), SCAN_MAX).await?;
-            services.extend(page.items.into_iter().map(|(_, service)| service.value));
+            services.extend(page.items.into_iter().map(|(_, service)| service));
             after = page.next;
             if after.is_none() {
                 return Ok(services);

@@ -61,6 +61,7 @@ pub fn service(name: &str, id_scope: &str) -> ProvisioningService {
         }],
         hubs: ["hub-a.example", "hub-b.example"].map(linked).to_vec(),
         allocation: AllocationPolicy::Hashed,
+        resource: usher_domain::service::ResourceMetadata::default(),
     }
 }
 
