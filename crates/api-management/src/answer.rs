@@ -3,8 +3,34 @@
 use bytes::Bytes;
 use http::{Response, header};
 use serde_json::{Value, json};
-use usher_domain::TrackingId;
+use usher_domain::{ErrorCode, ServiceError, TrackingId};
 use usher_records::RecordError;
+
+/// A request that was done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The body; none after a deletion.
+    pub body: Option<Value>,
+}
+
+impl Answer {
+    /// 200 with a body.
+    pub fn ok(body: Value) -> Self {
+        Self { status: 200, body: Some(body) }
+    }
+
+    /// 201 where something was made, else 200.
+    pub fn written(body: Value, created: bool) -> Self {
+        Self { status: if created { 201 } else { 200 }, body: Some(body) }
+    }
+
+    /// 200 where something was deleted, 204 where there was nothing.
+    pub fn deleted(was_there: bool) -> Self {
+        Self { status: if was_there { 200 } else { 204 }, body: None }
+    }
+}
 
 /// A refused request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +52,9 @@ impl Refused {
     }
 
     /// Something that is not there.
-    pub fn missing(message: String) -> Self {
-        Self { status: 404, code: "ResourceNotFound", message, mend: "Use the resourceId of dev.json." }
+    pub fn missing(message: impl Into<String>) -> Self {
+        let mend = "List what there is; dev.json has the resourceId of the first service.";
+        Self { status: 404, code: "ResourceNotFound", message: message.into(), mend }
     }
 
     /// A request without a valid token.
@@ -35,33 +62,50 @@ impl Refused {
         let message = "A valid bearer token is needed.".into();
         Self { status: 401, code: "AuthenticationFailed", message, mend: "Send management.token of dev.json as bearer token." }
     }
+
+    /// A method that the path does not take.
+    pub fn method(allowed: &str) -> Self {
+        Self { status: 405, ..Self::bad("MethodNotAllowed", format!("This path takes {allowed}.")) }
+    }
 }
 
 impl From<RecordError> for Refused {
     fn from(error: RecordError) -> Self {
-        let mend = "See the store's own log lines.";
-        match error {
-            RecordError::Unavailable(_) => Self { status: 503, code: "ServiceUnavailable", message: "Try again later.".into(), mend },
-            _ => Self { status: 500, code: "InternalServerError", message: "Internal error.".into(), mend },
-        }
+        let code = if matches!(error, RecordError::Unavailable(_)) { ErrorCode::Unavailable } else { ErrorCode::Internal };
+        Self { mend: "See the store's own log lines.", ..Self::from(ServiceError::new(code)) }
+    }
+}
+
+impl From<ServiceError> for Refused {
+    fn from(error: ServiceError) -> Self {
+        let status = error.code.status();
+        let code = match status {
+            404 => "ResourceNotFound",
+            409 => "Conflict",
+            412 => "PreconditionFailed",
+            429 => "TooManyRequests",
+            503 => "ServiceUnavailable",
+            500.. => "InternalServerError",
+            _ => "BadRequest",
+        };
+        Self { status, ..Self::bad(code, error.message) }
     }
 }
 
 /// The response. Errors stand in `error` and, for older clients, at the top level too (azure-mgmt-iothubprovisioningservices 1.1.0:
 /// ErrorDetails).
-pub fn respond(outcome: Result<Value, Refused>, tracking_id: &TrackingId) -> Response<Bytes> {
-    let (status, body) = match outcome {
-        Ok(body) => (200, body),
-        Err(Refused { status, code, message, .. }) => {
-            (status, json!({ "error": { "code": code, "message": message }, "code": code, "message": message }))
-        }
-    };
-    let mut response = Response::builder()
-        .status(status)
-        .header(header::CONTENT_TYPE, "application/json; charset=utf-8")
-        .header("x-ms-request-id", tracking_id.as_str());
+pub fn respond(outcome: Result<Answer, Refused>, tracking_id: &TrackingId) -> Response<Bytes> {
+    let Answer { status, body } = outcome.unwrap_or_else(|Refused { status, code, message, .. }| {
+        let body = json!({ "error": { "code": code, "message": message }, "code": code, "message": message });
+        Answer { status, body: Some(body) }
+    });
+    let mut response = Response::builder().status(status).header("x-ms-request-id", tracking_id.as_str());
+    if body.is_some() {
+        response = response.header(header::CONTENT_TYPE, "application/json; charset=utf-8");
+    }
     if status == 401 {
         response = response.header(header::WWW_AUTHENTICATE, "Bearer");
     }
-    response.body(Bytes::from(body.to_string())).unwrap_or_default()
+    let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+    response.body(body).unwrap_or_default()
 }

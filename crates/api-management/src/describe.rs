@@ -1,74 +1,71 @@
-//! A service as Azure Resource Manager describes it (azure-rest-api-specs: ProvisioningServiceDescription).
+//! What is told of services, groups and the subscription, as Azure Resource Manager describes them.
+
+use std::sync::Arc;
 
 use serde_json::{Value, json};
-use usher_domain::{
-    enrollment::AllocationPolicy,
-    service::{AccessPolicy, LinkedHub, ProvisioningService, Right},
-};
+use usher_domain::{enrollment::AllocationPolicy, service::ProvisioningService};
+use usher_records::Versioned;
 
-use crate::{RESOURCE_GROUP, SUBSCRIPTION, resource_id};
+use crate::{SUBSCRIPTION, Settings, hubs, resource_id};
 
-/// The whole description. `resourcegroup` is read by azure-cli where no group is named.
-pub fn service(service: &ProvisioningService, device_host: &str) -> Value {
+/// A service (azure-rest-api-specs: ProvisioningServiceDescription). `resourcegroup` is read by azure-cli where no group is named.
+/// Policies are left out: a list that comes back would replace them, and listkeys tells them.
+pub fn service(found: &Versioned<Arc<ProvisioningService>>, settings: &Settings) -> Value {
+    let (service, resource) = (&found.value, &found.value.resource);
     let allocation = match service.allocation {
         AllocationPolicy::GeoLatency => "GeoLatency",
         AllocationPolicy::Static => "Static",
         AllocationPolicy::Hashed | AllocationPolicy::Custom(_) => "Hashed",
     };
     json!({
-        "id": resource_id(&service.name),
+        "id": resource_id(&resource.group, &service.name),
         "name": service.name,
         "type": "Microsoft.Devices/ProvisioningServices",
-        "location": "local",
-        "tags": {},
-        "sku": { "name": "S1", "tier": "Standard", "capacity": 1 },
-        "resourcegroup": RESOURCE_GROUP,
+        "location": resource.location,
+        "tags": resource.tags,
+        "etag": etag(found.etag),
+        "sku": { "name": "S1", "tier": "Standard", "capacity": resource.capacity },
+        "resourcegroup": resource.group,
         "subscriptionid": SUBSCRIPTION,
         "properties": {
             "state": "Active",
             "provisioningState": "Succeeded",
             "publicNetworkAccess": "Enabled",
-            "iotHubs": service.hubs.iter().map(hub).collect::<Vec<_>>(),
+            "iotHubs": service.hubs.iter().map(hubs::describe).collect::<Vec<_>>(),
             "allocationPolicy": allocation,
-            "serviceOperationsHostName": service.host_name,
-            "deviceProvisioningHostName": device_host,
+            "serviceOperationsHostName": settings.with_port(&service.host_name),
+            "deviceProvisioningHostName": settings.device_host,
             "idScope": service.id_scope,
+            "enableDataResidency": resource.data_residency,
         },
     })
 }
 
-/// A linked hub, its key masked.
-fn hub(hub: &LinkedHub) -> Value {
+/// An ETag as Azure Resource Manager writes it: bare.
+pub fn etag(etag: u64) -> String {
+    format!("{etag:016x}")
+}
+
+/// The one subscription, as login tools look for it.
+pub fn subscription() -> Value {
     json!({
-        "name": hub.name,
-        "connectionString": format!("HostName={};SharedAccessKeyName=iothubowner;SharedAccessKey=****", hub.name),
-        "location": hub.region,
-        "applyAllocationPolicy": hub.apply_allocation_policy,
-        "allocationWeight": hub.weight,
+        "id": format!("/subscriptions/{SUBSCRIPTION}"),
+        "subscriptionId": SUBSCRIPTION,
+        "tenantId": SUBSCRIPTION,
+        "displayName": "usher",
+        "state": "Enabled",
     })
 }
 
-/// A shared access policy with its keys. Rights are joined by comma and space: azure-iot-cli-extension splits there
-/// (azext_iot/common/base_discovery.py).
-pub fn policy(policy: &AccessPolicy) -> Value {
-    let rights: Vec<&str> = policy.rights.iter().copied().map(right).collect();
+/// A resource group: a label of services that is there as soon as it is named.
+pub fn group(name: &str, location: &str) -> Value {
     json!({
-        "keyName": policy.name,
-        "primaryKey": policy.primary.expose(),
-        "secondaryKey": policy.secondary.expose(),
-        "rights": rights.join(", "),
+        "id": format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{name}"),
+        "name": name,
+        "type": "Microsoft.Resources/resourceGroups",
+        "location": location,
+        "properties": { "provisioningState": "Succeeded" },
     })
-}
-
-fn right(right: Right) -> &'static str {
-    match right {
-        Right::ServiceConfig => "ServiceConfig",
-        Right::EnrollmentRead => "EnrollmentRead",
-        Right::EnrollmentWrite => "EnrollmentWrite",
-        Right::DeviceConnect => "DeviceConnect",
-        Right::RegistrationStatusRead => "RegistrationStatusRead",
-        Right::RegistrationStatusWrite => "RegistrationStatusWrite",
-    }
 }
 
 /// Azure's rule for a service's name.

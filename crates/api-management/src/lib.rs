@@ -1,43 +1,92 @@
 //! The management API: provisioning services as Azure Resource Manager exposes Microsoft.Devices/provisioningServices
 //! (azure-mgmt-iothubprovisioningservices; azure-rest-api-specs: deviceprovisioningservices/resource-manager).
 //!
-//! Services can be read here, and their access keys listed; changing them is not offered yet and is refused by name.
+//! Its token is the installation's administrator: it opens every service. There is one subscription. Resource groups are labels that
+//! are there as soon as they are named; a service is found in its own group only, and its name belongs to it in all of them.
 
 mod answer;
 mod describe;
+mod hubs;
+mod incoming;
+mod policies;
+mod read;
 mod route;
+mod write;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, header};
-use serde_json::{Value, json};
+use http::{HeaderMap, Method, Request, Response, header};
+use serde_json::json;
 use usher_domain::{
-    Secret, TrackingId,
-    clock::Entropy,
-    service::{AccessPolicy, ProvisioningService},
+    HubName, Secret, TrackingId,
+    clock::{Clock, Entropy},
+    service::ProvisioningService,
 };
 use usher_registry::Directory;
 
-use answer::{Refused, respond};
-use route::Route;
+use answer::{Answer, Refused, respond};
+use route::{Part, Place, Route};
 
 /// The one subscription of an installation.
 pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
-/// Its one resource group.
-pub const RESOURCE_GROUP: &str = "usher";
+
+/// The server around the API.
+pub trait Site: Send + Sync + 'static {
+    /// Whether a hub of this name is in this process.
+    fn is_embedded(&self, hub: &HubName) -> bool;
+
+    /// From now on answers to a new service's host name.
+    ///
+    /// # Errors
+    /// In words, where the server cannot.
+    fn serve_host(&self, host_name: &str) -> Result<(), String>;
+}
+
+/// Everything the API reaches the world through.
+pub struct Ports {
+    /// Services and their records.
+    pub directory: Arc<Directory>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+    /// The server around.
+    pub site: Arc<dyn Site>,
+}
+
+/// What the API is told at its start.
+pub struct Settings {
+    /// The bearer token that opens it.
+    pub token: Secret,
+    /// The device endpoint's name, as answers tell it.
+    pub device_host: String,
+    /// A new service is named `{name}.{domain}` where its maker names no host.
+    pub domain: String,
+    /// The HTTPS port, which host names of service APIs are told with where it is not 443.
+    pub https_port: u16,
+}
+
+impl Settings {
+    fn with_port(&self, host: &str) -> String {
+        if self.https_port == 443 { host.to_owned() } else { format!("{host}:{}", self.https_port) }
+    }
+}
 
 /// The management API of one node.
 pub struct ManagementApi {
-    directory: Arc<Directory>,
-    entropy: Arc<dyn Entropy>,
-    token: Secret,
-    device_host: String,
+    ports: Ports,
+    settings: Settings,
 }
 
 /// The Azure resource ID of a service.
-pub fn resource_id(service: &str) -> String {
-    format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}/providers/Microsoft.Devices/provisioningServices/{service}")
+pub fn resource_id(group: &str, name: &str) -> String {
+    format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}/providers/Microsoft.Devices/provisioningServices/{name}")
+}
+
+/// The Azure resource ID of this service.
+pub fn resource_id_of(service: &ProvisioningService) -> String {
+    resource_id(&service.resource.group, &service.name)
 }
 
 /// Whether a path belongs to the management API.
@@ -47,54 +96,64 @@ pub fn claims(path: &str) -> bool {
 }
 
 impl ManagementApi {
-    /// The API over these services, for holders of `token`. `device_host` is the device endpoint's name, as answers tell it.
-    pub fn new(directory: Arc<Directory>, entropy: Arc<dyn Entropy>, token: Secret, device_host: String) -> Self {
-        Self { directory, entropy, token, device_host }
+    /// The API over these ports.
+    pub fn new(ports: Ports, settings: Settings) -> Self {
+        Self { ports, settings }
     }
 
     /// Answers a request.
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         let mut random = [0; 16];
-        self.entropy.fill(&mut random);
+        self.ports.entropy.fill(&mut random);
         let tracking_id = TrackingId::from_random(random);
         let outcome = self.answer(&request).await;
-        if let Err(refused) = &outcome {
-            let path: String = request.uri().path().chars().take(300).collect();
-            tracing::warn!(%tracking_id, method = %request.method(), path, check = refused.code, detail = refused.message,
-                mend = refused.mend, "management request refused");
+        let (method, path) = (request.method(), request.uri().path().chars().take(300).collect::<String>());
+        match &outcome {
+            Err(refused) => tracing::warn!(%tracking_id, %method, path, check = refused.code, detail = refused.message,
+                mend = refused.mend, "management request refused"),
+            Ok(answer) if *method != Method::GET => tracing::info!(%tracking_id, %method, path, status = answer.status, "managed"),
+            Ok(_) => {}
         }
         respond(outcome, &tracking_id)
     }
 
-    async fn answer(&self, request: &Request<Bytes>) -> Result<Value, Refused> {
+    async fn answer(&self, request: &Request<Bytes>) -> Result<Answer, Refused> {
         self.authenticate(request)?;
         let query = request.uri().query().unwrap_or_default();
         if !query.split('&').any(|pair| pair.to_ascii_lowercase().starts_with("api-version=")) {
             return Err(Refused::bad("MissingApiVersionParameter", "The api-version query parameter is missing."));
         }
-        let route = Route::of(request.uri().path())?;
-        if *request.method() != route.method() {
-            let why = format!("This path takes {} only: provisioning services cannot be changed through this API yet.", route.method());
-            return Err(Refused { status: 405, ..Refused::bad("MethodNotAllowed", why) });
+        match (Route::of(request.uri().path())?, request.method().as_str()) {
+            (Route::Operations, "GET") => Ok(operations()),
+            (Route::Subscriptions, "GET") => Ok(Answer::ok(json!({ "value": [describe::subscription()] }))),
+            (Route::Subscription, "GET") => Ok(Answer::ok(describe::subscription())),
+            (Route::Groups, "GET") => self.groups().await,
+            (Route::Group(name), "GET" | "PUT") => Ok(Answer::ok(describe::group(&name, usher_domain::resource::DEFAULT_LOCATION))),
+            (Route::CheckName, "POST") => self.check_name(request.body()).await,
+            (Route::Services(group), "GET") => self.services(group.as_deref()).await,
+            (Route::Service(place, part), _) => self.of_service(&place, part, request).await,
+            (Route::CheckName, _) => Err(Refused::method("POST")),
+            (Route::Group(_), _) => Err(Refused::method("GET and PUT")),
+            _ => Err(Refused::method("GET")),
         }
-        match route {
-            Route::Operations => Ok(json!({ "value": [{ "name": "Microsoft.Devices/provisioningServices/read" }] })),
-            Route::CheckName => self.check_name(request.body()).await,
-            Route::List => {
-                let services = self.directory.services().await?;
-                Ok(json!({ "value": services.iter().map(|service| describe::service(service, &self.device_host)).collect::<Vec<_>>() }))
-            }
-            Route::Get(name) => Ok(describe::service(&*self.service(&name).await?, &self.device_host)),
-            Route::Skus(name) => self.service(&name).await.map(|_| json!({ "value": [{ "name": "S1" }] })),
-            Route::ListKeys(name) => {
-                let service = self.service(&name).await?;
-                Ok(json!({ "value": service.policies.iter().map(describe::policy).collect::<Vec<_>>() }))
-            }
-            Route::Key(name, policy) => {
-                let service = self.service(&name).await?;
-                let found = service.policies.iter().find(|found: &&AccessPolicy| found.name.eq_ignore_ascii_case(&policy));
-                found.map(describe::policy).ok_or_else(|| Refused::missing(format!("There is no shared access policy {policy}.")))
-            }
+    }
+
+    async fn of_service(&self, place: &Place, part: Part, request: &Request<Bytes>) -> Result<Answer, Refused> {
+        match (part, request.method().as_str()) {
+            (Part::Itself, "GET") => self.service(place).await,
+            (Part::Itself, "PUT") => self.put(place, request).await,
+            (Part::Itself, "PATCH") => self.patch(place, request).await,
+            (Part::Itself, "DELETE") => self.delete(place, request).await,
+            (Part::Skus, "GET") => self.skus(place).await,
+            (Part::Keys, "POST") => self.keys(place).await,
+            (Part::Key(name), "POST") => self.key(place, &name).await,
+            (Part::OperationResult(id), "GET") => self.operation_result(place, &id).await,
+            (Part::Usage, "GET") => self.usage(place, request).await,
+            (Part::PrivateLinks, "GET") => self.found(place).await.map(|_| Answer::ok(json!({ "value": [] }))),
+            (Part::PrivateConnections, "GET") => self.found(place).await.map(|_| Answer::ok(json!([]))),
+            (Part::Itself, _) => Err(Refused::method("GET, PUT, PATCH and DELETE")),
+            (Part::Keys | Part::Key(_), _) => Err(Refused::method("POST")),
+            _ => Err(Refused::method("GET")),
         }
     }
 
@@ -107,41 +166,24 @@ impl ManagementApi {
     pub fn admits(&self, headers: &HeaderMap) -> bool {
         let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let shown = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-        let expected = self.token.expose().as_bytes();
+        let expected = self.settings.token.expose().as_bytes();
         shown.is_some_and(|token| aws_lc_rs::constant_time::verify_slices_are_equal(token.as_bytes(), expected).is_ok())
     }
+}
 
-    async fn service(&self, name: &str) -> Result<Arc<ProvisioningService>, Refused> {
-        let found = self.directory.by_name(name).await?;
-        found.map(|tenant| tenant.service).ok_or_else(|| Refused::missing(format!("There is no provisioning service {name}.")))
-    }
-
-    async fn check_name(&self, body: &[u8]) -> Result<Value, Refused> {
-        let asked: Value = serde_json::from_slice(body).unwrap_or_default();
-        let name = asked["name"].as_str().ok_or_else(|| Refused::bad("InvalidRequestContent", "The body must be {\"name\": \"…\"}."))?;
-        let taken: BTreeSet<String> = self.directory.services().await?.iter().map(|service| service.name.to_ascii_lowercase()).collect();
-        if !describe::is_name(name) {
-            let message = "A name has 3 to 50 letters, digits and hyphens, neither digits alone nor a hyphen at an end.";
-            return Ok(json!({ "nameAvailable": false, "reason": "Invalid", "message": message }));
-        }
-        if taken.contains(&name.to_ascii_lowercase()) {
-            return Ok(json!({ "nameAvailable": false, "reason": "AlreadyExists", "message": format!("The name {name} is taken.") }));
-        }
-        Ok(json!({ "nameAvailable": true }))
-    }
+fn operations() -> Answer {
+    let names = ["read", "write", "delete", "listKeys/action"].map(|verb| format!("Microsoft.Devices/provisioningServices/{verb}"));
+    Answer::ok(json!({ "value": names.map(|name| json!({ "name": name })) }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::Method;
 
     #[test]
     fn management_paths_are_told_apart_from_the_others() {
         assert!(claims("/subscriptions/x/providers/Microsoft.Devices/provisioningServices"));
         assert!(claims("/providers/Microsoft.Devices/operations"));
         assert!(!claims("/enrollments/x") && !claims("/0ne1/registrations/d/register") && !claims("/"));
-        let Ok(Route::Get(name)) = Route::of(&resource_id("dev")) else { panic!("a service") };
-        assert_eq!((name.as_str(), Method::GET), ("dev", Route::Get(name.clone()).method()));
     }
 }

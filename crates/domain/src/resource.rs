@@ -27,12 +27,6 @@ pub struct ResourceMetadata {
 
 impl Default for ResourceMetadata {
     fn default() -> Self {
-        Self {
-            group: DEFAULT_GROUP.into(),
-            location: DEFAULT_LOCATION.into(),
-            tags: BTreeMap::new(),
-            capacity: 1,
-            data_residency: false,
-        }
+        Self { group: DEFAULT_GROUP.into(), location: DEFAULT_LOCATION.into(), tags: BTreeMap::new(), capacity: 1, data_residency: false }
     }
 }

@@ -11,7 +11,7 @@ use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::info;
 use usher_api_hub::HubRest;
-use usher_api_management::ManagementApi;
+use usher_api_management::{ManagementApi, Ports as ManagementPorts, Settings as ManagementSettings};
 use usher_domain::{
     HubName, IdScope, Secret,
     clock::{Clock, Entropy},
@@ -33,10 +33,12 @@ use crate::{
     amqp,
     dev_ca::DevCa,
     doors::Doors,
-    https, listener,
+    eraser, https, listener,
     manifest::{DeviceEndpoint, HubEndpoint, ManagementEndpoint, Manifest, ServiceEndpoint},
     mqtt,
     ports::{Bound, bind},
+    served_names::ServedNames,
+    site::ServerSite,
     tls,
 };
 
@@ -46,6 +48,8 @@ const DEV_CA: Space = Space(100);
 const ADMIN: Space = Space(101);
 /// The device endpoint's name.
 const DEVICE_HOST: &str = "localhost";
+/// A service made through the management API is named `{name}.localhost` (RFC 6761 section 6.3: such names lead to the own machine).
+const SERVICE_DOMAIN: &str = "localhost";
 /// The root certificate's file.
 const TRUST: &str = "ca.pem";
 /// Time for open requests and operations to end once the server is told to stop.
@@ -131,11 +135,12 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     let tenant = ensure_service(&directory, &hubs, &options, entropy.as_ref()).await?;
 
     let ca = ensure_ca(&system, clock.as_ref(), entropy.as_ref()).await?;
-    let identity = ca.issue_server(&server_names(&options, &hubs, &tenant), clock.now());
-    let identity = identity.map_err(|error| StartError::internal("issuing the server's certificate", &error))?;
-    let config = tls::server_config(identity.chain, identity.key);
-    let acceptor = TlsAcceptor::from(config.map_err(|error| StartError::internal("setting up TLS", &error))?);
     std::fs::write(options.state.join(TRUST), &ca.certificate).map_err(|error| folder_error(&options.state, &error))?;
+    let services = directory.services().await.map_err(|error| unreadable(&error))?;
+    let names = ServedNames::new(ca, Arc::clone(&clock), server_names(&options, &hubs, &services));
+    let names = Arc::new(names.map_err(|why| StartError::internal("issuing the server's certificate", &why))?);
+    let config = tls::server_config(names.clone());
+    let acceptor = TlsAcceptor::from(config.map_err(|error| StartError::internal("setting up TLS", &error))?);
 
     let https_port = bind(&options.bind, options.https_port, 443, 8443).await?;
     let mqtts_port = bind(&options.bind, options.mqtts_port, 8883, 8883).await?;
@@ -146,13 +151,30 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
 
     let ports = Ports { directory: Arc::clone(&directory), hubs: hubs.clone(), clock: Arc::clone(&clock), entropy: Arc::clone(&entropy) };
     let engine = Engine::new(ports);
-    let management = ManagementApi::new(Arc::clone(&directory), Arc::clone(&entropy), token, DEVICE_HOST.into());
-    let service = usher_api_service::ServiceApi::new(Arc::clone(&directory), clock, entropy);
+    let management = ManagementApi::new(
+        ManagementPorts {
+            directory: Arc::clone(&directory),
+            clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+            site: Arc::new(ServerSite { hubs: Arc::clone(&hubs), names }),
+        },
+        ManagementSettings { token, device_host: DEVICE_HOST.into(), domain: SERVICE_DOMAIN.into(), https_port: https_port.port },
+    );
+    let service = usher_api_service::ServiceApi::new(Arc::clone(&directory), Arc::clone(&clock), entropy);
     let hub_rest = HubRest::new(Arc::clone(&hubs));
     let started = engine.now();
-    let doors = Arc::new(Doors { started, directory, engine: engine.clone(), service, management, hubs: Arc::clone(&hubs), hub_rest });
+    let doors = Arc::new(Doors {
+        started,
+        directory: Arc::clone(&directory),
+        engine: engine.clone(),
+        service,
+        management,
+        hubs: Arc::clone(&hubs),
+        hub_rest,
+    });
     let (stop, stopping) = watch::channel(false);
-    let tasks = open_doors(&doors, &acceptor, https_port, [mqtts_port, amqps_port], &stopping);
+    let mut tasks = open_doors(&doors, &acceptor, https_port, [mqtts_port, amqps_port], &stopping);
+    tasks.spawn(eraser::erase(directory, clock, stopping));
     manifest.write(&options.state).map_err(|error| folder_error(&options.state, &error))?;
     Ok(Running { manifest, remarks, hubs, folder: options.state, engine, stop, tasks })
 }
@@ -312,13 +334,11 @@ async fn ensure_admin_token(system: &Vault, entropy: &dyn Entropy) -> Result<Sec
 }
 
 /// Every name under which clients may reach this server.
-fn server_names(options: &DevOptions, hubs: &EmbeddedHubs, tenant: &Tenant) -> Vec<String> {
+fn server_names(options: &DevOptions, hubs: &EmbeddedHubs, services: &[Arc<ProvisioningService>]) -> Vec<String> {
     let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
-    names.push(tenant.service.host_name.clone());
+    names.extend(services.iter().map(|service| service.host_name.clone()));
     names.extend(hubs.names().iter().map(|name| name.to_string()));
     names.extend(options.bind.iter().filter(|address| !address.is_unspecified()).map(|address| address.to_string()));
-    names.sort();
-    names.dedup();
     names
 }
 
@@ -346,7 +366,7 @@ fn manifest(tenant: &Tenant, hubs: &EmbeddedHubs, token: &Secret, [https, mqtts,
         management: ManagementEndpoint {
             url: format!("https://{}", with_port(DEVICE_HOST)),
             token: token.expose().to_owned(),
-            resource_id: usher_api_management::resource_id(&service.name),
+            resource_id: usher_api_management::resource_id_of(service),
         },
         hubs: service.hubs.iter().filter_map(hub_endpoint).collect(),
         trust: TRUST.into(),

@@ -6,6 +6,7 @@ mod amqp;
 pub mod dev;
 mod dev_ca;
 mod doors;
+mod eraser;
 mod handshake;
 mod https;
 mod listener;
@@ -14,6 +15,8 @@ mod metrics;
 mod mqtt;
 mod ports;
 mod prompt;
+mod served_names;
+mod site;
 mod start;
 mod tls;
 

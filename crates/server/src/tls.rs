@@ -10,9 +10,9 @@ use rustls::{
     DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible, ServerConfig, SignatureScheme,
     client::danger::HandshakeSignatureValid,
     crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs},
-    pki_types::{CertificateDer, PrivateKeyDer, UnixTime},
+    pki_types::{CertificateDer, UnixTime},
     server::{
-        NoServerSessionStorage,
+        NoServerSessionStorage, ResolvesServerCert,
         danger::{ClientCertVerified, ClientCertVerifier},
     },
 };
@@ -23,13 +23,13 @@ use x509_parser::{
 
 /// Builds the server's TLS configuration: TLS 1.2 and 1.3, since the Python SDK speaks 1.2 only (azure-iot-sdk-python:
 /// azure-iot-device/azure/iot/device/common/mqtt_transport.py).
-pub fn server_config(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Arc<ServerConfig>, Error> {
+pub fn server_config(certificates: Arc<dyn ResolvesServerCert>) -> Result<Arc<ServerConfig>, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = Arc::new(ProvenNotJudged::new(&provider));
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, key)?;
+        .with_cert_resolver(certificates);
     // Devices connect once in a long while: a resumed session saves them nothing, and tickets cost work and memory here.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;

@@ -19,8 +19,8 @@ use usher_records::{RecordError, Vault, Versioned};
 use usher_seal::MasterKey;
 use usher_store::{Expect, Key, Op, Store, TenantId};
 
-use self::{head::Head, snapshot::Snapshot};
 pub use self::change::Written;
+use self::{head::Head, snapshot::Snapshot};
 use crate::{Registry, fault::service_error, spaces};
 
 /// Services in one installation. They are held in memory, some KiB each.
