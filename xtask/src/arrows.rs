@@ -32,7 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("usher-hub-embedded", &["usher-domain", "usher-hub", "usher-store", "usher-records", "usher-attestation"]),
     // rim
     ("usher-api-device", &["usher-domain", "usher-provisioning", "usher-mqtt", "usher-amqp", "usher-wire"]),
-    ("usher-api-management", &["usher-domain", "usher-registry", "usher-records"]),
+    ("usher-api-management", &["usher-domain", "usher-registry", "usher-records", "usher-attestation"]),
     ("usher-api-service", &["usher-domain", "usher-registry", "usher-records", "usher-attestation"]),
     ("usher-api-hub", &["usher-domain", "usher-hub-embedded", "usher-attestation", "usher-mqtt", "usher-amqp", "usher-wire"]),
     ("usher-device", &["usher-domain", "usher-attestation", "usher-mqtt", "usher-amqp", "usher-wire", "usher-websocket"]),

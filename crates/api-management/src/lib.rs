@@ -5,6 +5,7 @@
 //! are there as soon as they are named; a service is found in its own group only, and its name belongs to it in all of them.
 
 mod answer;
+mod certificates;
 mod describe;
 mod hubs;
 mod incoming;
@@ -149,10 +150,17 @@ impl ManagementApi {
             (Part::Key(name), "POST") => self.key(place, &name).await,
             (Part::OperationResult(id), "GET") => self.operation_result(place, &id).await,
             (Part::Usage, "GET") => self.usage(place, request).await,
+            (Part::Certificates, "GET") => self.certificates(place).await,
+            (Part::Certificate(name), "GET") => self.certificate(place, &name).await,
+            (Part::Certificate(name), "PUT") => self.put_certificate(place, &name, request).await,
+            (Part::Certificate(name), "DELETE") => self.delete_certificate(place, &name, request).await,
+            (Part::VerificationCode(name), "POST") => self.verification_code(place, &name, request).await,
+            (Part::Verification(name), "POST") => self.verify_certificate(place, &name, request).await,
             (Part::PrivateLinks, "GET") => self.found(place).await.map(|_| Answer::ok(json!({ "value": [] }))),
             (Part::PrivateConnections, "GET") => self.found(place).await.map(|_| Answer::ok(json!([]))),
             (Part::Itself, _) => Err(Refused::method("GET, PUT, PATCH and DELETE")),
-            (Part::Keys | Part::Key(_), _) => Err(Refused::method("POST")),
+            (Part::Certificate(_), _) => Err(Refused::method("GET, PUT and DELETE")),
+            (Part::Keys | Part::Key(_) | Part::VerificationCode(_) | Part::Verification(_), _) => Err(Refused::method("POST")),
             _ => Err(Refused::method("GET")),
         }
     }

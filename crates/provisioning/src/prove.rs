@@ -33,7 +33,7 @@ pub async fn prove(registry: &Registry, claim: &Claim, known: Option<&Registrati
                 let (proven, challenge) = tpm::prove(registry, claim, keys, latest, now).await?;
                 (proven, Some(challenge))
             }
-            _ => (prove_individual(&enrollment.value, claim, now)?, None),
+            _ => (prove_individual(registry, &enrollment.value, claim, now).await?, None),
         };
         return Ok(Admitted { proven, enrollment: enrollment.value, challenge });
     }
@@ -44,7 +44,7 @@ pub async fn prove(registry: &Registry, claim: &Claim, known: Option<&Registrati
     }
 }
 
-fn prove_individual(enrollment: &Enrollment, claim: &Claim, now: Timestamp) -> Result<ProvenIdentity, Denial> {
+async fn prove_individual(registry: &Registry, enrollment: &Enrollment, claim: &Claim, now: Timestamp) -> Result<ProvenIdentity, Denial> {
     let evidence = &claim.evidence;
     match &enrollment.attestation {
         Attestation::SymmetricKey(keys) => {
@@ -58,7 +58,13 @@ fn prove_individual(enrollment: &Enrollment, claim: &Claim, now: Timestamp) -> R
             match &**attestation {
                 X509Attestation::Client(pair) => Ok(x509::prove_individual(&evidence.certificates, &claim.claimed_id, pair, now)?),
                 X509Attestation::Signing(pair) => Ok(x509::prove_group(&evidence.certificates, &claim.claimed_id, pair, now)?),
-                X509Attestation::CaReferences(_) => Err(unresolved_reference()),
+                X509Attestation::CaReferences(names) => {
+                    let pair = registry.resolve(names).await?;
+                    if pair.iter().next().is_none() {
+                        return Err(unresolved_reference());
+                    }
+                    Ok(x509::prove_group(&evidence.certificates, &claim.claimed_id, &pair, now)?)
+                }
             }
         }
         Attestation::Tpm(_) => Err(other_kind("an answer to a TPM challenge", "tpm")),
@@ -69,12 +75,11 @@ async fn prove_by_chain(registry: &Registry, claim: &Claim, now: Timestamp) -> R
     let chain = &claim.evidence.certificates;
     let mut candidates: Vec<(Enrollment, CertificatePair)> = Vec::new();
     for issuer in x509::issuer_names(chain) {
-        for enrollment in registry.groups_signed_by(&issuer).await? {
-            if let Attestation::X509(attestation) = &enrollment.attestation
-                && let X509Attestation::Signing(pair) = &**attestation
-                && !candidates.iter().any(|(known, _)| known.subject == enrollment.subject)
-            {
-                let pair = pair.clone();
+        let mut groups = registry.groups_signed_by(&issuer).await?;
+        groups.extend(registry.groups_referring_to(&issuer).await?);
+        for enrollment in groups {
+            let known = candidates.iter().any(|(known, _)| known.subject == enrollment.subject);
+            if let (false, Some(pair)) = (known, signers(registry, &enrollment).await?) {
                 candidates.push((enrollment, pair));
             }
         }
@@ -86,6 +91,16 @@ async fn prove_by_chain(registry: &Registry, claim: &Claim, now: Timestamp) -> R
     // Nearest by signatures, not by name: made-up certificates could bring a far name forward, around a disabled nearer group.
     let (nearest, proven) = x509::prove_nearest_group(chain, &claim.claimed_id, &pairs, now)?;
     Ok(Admitted { proven, enrollment: candidates.swap_remove(nearest).0, challenge: None })
+}
+
+/// The CA certificates that a group is enrolled with, or refers to, as they stand now.
+async fn signers(registry: &Registry, enrollment: &Enrollment) -> Result<Option<CertificatePair>, Denial> {
+    let Attestation::X509(attestation) = &enrollment.attestation else { return Ok(None) };
+    match &**attestation {
+        X509Attestation::Client(_) => Ok(None),
+        X509Attestation::Signing(pair) => Ok(Some(pair.clone())),
+        X509Attestation::CaReferences(names) => Ok(Some(registry.resolve(names).await?)),
+    }
 }
 
 async fn prove_by_group_key(
@@ -158,7 +173,7 @@ fn other_kind(missing: &str, kind: &str) -> Denial {
 fn unresolved_reference() -> Denial {
     Denial::unauthorized(
         "attestation.caReference",
-        "the enrollment names an uploaded CA certificate that is not there",
-        "Put the CA certificate into the enrollment itself.",
+        "no uploaded CA certificate that the enrollment names is verified",
+        "Verify the certificate by the management API, or enroll with another.",
     )
 }

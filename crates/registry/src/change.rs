@@ -4,7 +4,7 @@ use usher_domain::{ErrorCode, ServiceError, Timestamp, document::EnrollmentDocum
 use usher_records::Versioned;
 use usher_store::{Expect, Op};
 
-use crate::{Registry, Tenant, etag::IfMatch, fault::service_error, incoming::Incoming, kind::Kind, outgoing};
+use crate::{CaCertificates, Registry, Tenant, etag::IfMatch, fault::service_error, incoming::Incoming, kind::Kind, outgoing};
 
 /// Tries at a record, or at an index that enrollments share, while others change it too. A condition given by the client is judged
 /// anew each time.
@@ -56,7 +56,8 @@ impl Tenant {
             let old = self.registry.enrollment(kind, &id).await.map_err(service_error)?;
             terms.check(old.as_ref().map(|old| old.etag))?;
             let old_value = old.as_ref().map(|old| &old.value);
-            let new = Incoming { kind, service: &self.service, old: old_value, now }.read(path_id, document)?;
+            let uploaded = self.registry.uploaded_for(document).await?;
+            let new = Incoming { kind, service: &self.service, old: old_value, uploaded: &uploaded, now }.read(path_id, document)?;
             let (mut ops, etag) = self.registry.enrollment_ops(kind, &id, old.as_ref(), &new).await?;
             ops.extend(also.iter().cloned());
             tries += 1;
@@ -70,6 +71,15 @@ impl Tenant {
 }
 
 impl Registry {
+    /// The uploaded CA certificates, where a document refers to any.
+    async fn uploaded_for(&self, document: &EnrollmentDocument) -> Result<CaCertificates, ServiceError> {
+        let x509 = document.attestation.as_ref().and_then(|attestation| attestation.x509.as_ref());
+        match x509.and_then(|x509| x509.ca_references.as_ref()) {
+            Some(_) => self.ca_certificates().await.map_err(service_error),
+            None => Ok(CaCertificates::default()),
+        }
+    }
+
     /// The commit that writes an enrollment with its index entries, and its new ETag.
     async fn enrollment_ops(
         &self,
@@ -81,8 +91,9 @@ impl Registry {
         let expect = old.map_or(Expect::Absent, |old| Expect::Etag(old.etag));
         let (put, etag) = self.vault.put(self.vault.key(kind.space(), id), expect, new).map_err(service_error)?;
         let mut ops = vec![put];
+        let old = old.map(|old| &old.value);
+        ops.extend(self.reference_ops(kind, old, Some(new)).await?);
         if kind == Kind::Group {
-            let old = old.map(|old| &old.value);
             ops.extend(self.signer_ops(old, Some(new)).await?);
             ops.extend(self.symmetric_ops(old, Some(new)).await?);
         }

@@ -27,6 +27,7 @@ impl Registry {
             let found = self.existing(kind, id).await?;
             if_match.check(Some(found.etag))?;
             let mut ops = vec![Op::Delete { key: self.vault.key(kind.space(), id), expect: Expect::Etag(found.etag) }];
+            ops.extend(self.reference_ops(kind, Some(&found.value), None).await?);
             if kind == Kind::Group {
                 ops.extend(self.signer_ops(Some(&found.value), None).await?);
                 ops.extend(self.symmetric_ops(Some(&found.value), None).await?);

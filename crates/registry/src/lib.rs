@@ -6,6 +6,7 @@
 //! store: a reader sees all of it or nothing. There is no HTTP in here; refusals are the service's errors ready to be told.
 
 mod bulk;
+mod ca_certificates;
 mod challenges;
 mod change;
 mod delete;
@@ -16,6 +17,7 @@ mod incoming;
 mod kind;
 mod outgoing;
 mod query;
+mod references;
 mod registrations;
 mod registry;
 mod signers;
@@ -25,6 +27,7 @@ mod telling;
 mod usage;
 
 pub use bulk::{BulkMode, BulkRequest};
+pub use ca_certificates::CaCertificates;
 pub use challenges::{CHALLENGE_LIFETIME_MS, Challenge};
 pub use directory::{Directory, SERVICES_MAX, Tenant, Written};
 pub use etag::{IfMatch, wire_etag};

@@ -6,19 +6,20 @@ use usher_domain::{EnrollmentGroupId, RegistrationId, enrollment::Enrollment};
 use usher_records::{RecordError, Vault, Versioned};
 use usher_store::Op;
 
-use crate::{kind::Kind, symmetric_groups::GroupCache};
+use crate::{ca_certificates::CaCache, kind::Kind, symmetric_groups::GroupCache};
 
 /// One service's records. Cheap to clone.
 #[derive(Clone)]
 pub struct Registry {
     pub(crate) vault: Vault,
     pub(crate) symmetric: Arc<GroupCache>,
+    pub(crate) ca_cache: Arc<CaCache>,
 }
 
 impl Registry {
     /// The records in `vault`.
     pub fn new(vault: Vault) -> Self {
-        Self { vault, symmetric: Arc::default() }
+        Self { vault, symmetric: Arc::default(), ca_cache: Arc::default() }
     }
 
     /// An individual enrollment.

@@ -15,6 +15,7 @@ mod group;
 mod individual;
 mod issuer;
 mod path;
+mod possession;
 mod presented;
 mod validity;
 
@@ -22,3 +23,4 @@ pub(crate) use authority::check_chain;
 pub use group::{issuer_names, prove_group, prove_nearest_group, signer_index_name};
 pub use individual::prove_individual;
 pub use path::SIGNATURE_CHECKS_MAX;
+pub use possession::prove_possession;

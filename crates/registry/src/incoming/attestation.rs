@@ -12,7 +12,7 @@ use usher_domain::{
     enrollment::{Attestation, SymmetricKeys, TpmKeys, X509Attestation},
 };
 
-use super::{Incoming, certificates, given, invalid};
+use super::{Incoming, certificates, given, invalid, references};
 use crate::kind::Kind;
 
 /// Bytes of a generated symmetric key, as the cloud generates them.
@@ -55,10 +55,8 @@ impl Incoming<'_> {
     }
 
     fn x509(&self, document: &X509Document) -> Result<X509Attestation, ServiceError> {
-        if document.ca_references.as_ref().is_some_and(|names| given(&names.primary).is_some() || given(&names.secondary).is_some()) {
-            let why = "caReferences cannot be resolved: this service holds no uploaded CA certificates. Put the CA certificate itself \
-                       into signingCertificates.";
-            return Err(invalid(why));
+        if let Some(names) = document.ca_references.as_ref().filter(|names| !references::is_empty(names)) {
+            return self.references(document, names).map(X509Attestation::CaReferences);
         }
         let old = match self.old.map(|old| &old.attestation) {
             Some(Attestation::X509(stored)) => Some(&**stored),

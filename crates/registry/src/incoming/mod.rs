@@ -7,14 +7,18 @@ mod allocation;
 mod attestation;
 mod certificates;
 mod json;
+mod references;
 mod twin;
 
 use usher_domain::{
     DeviceId, EnrollmentGroupId, ErrorCode, RegistrationId, ServiceError, Timestamp,
+    ca_certificate::CaCertificate,
     document::EnrollmentDocument,
     enrollment::{Enrollment, Subject},
     service::ProvisioningService,
 };
+
+use usher_records::Versioned;
 
 pub use json::{bulk_from_json, document_from_json};
 
@@ -26,6 +30,8 @@ pub(crate) struct Incoming<'a> {
     pub service: &'a ProvisioningService,
     /// The record that is replaced.
     pub old: Option<&'a Enrollment>,
+    /// The CA certificates that it may refer to.
+    pub uploaded: &'a [Versioned<CaCertificate>],
     pub now: Timestamp,
 }
 
