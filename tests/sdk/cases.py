@@ -29,7 +29,6 @@ NOT_SERVED = set()
 NOT_AVAILABLE = {
     "a cloud-to-device message by azure-iothub (npm) or azure-iot-hub (PyPI)":
         "both send over AMQP, which the embedded hub speaks with devices only; the table's messages are sent by the hub's REST",
-    "a device of another tenant": "usher dev serves one provisioning service; scopes that nobody has are tried instead",
 }
 
 TRANSPORTS = ["https", "mqtt", "mqtt-ws", "amqp", "amqp-ws"]

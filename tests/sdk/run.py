@@ -23,6 +23,7 @@ import cases  # noqa: E402
 import management  # noqa: E402
 import metrics  # noqa: E402
 import reprovision  # noqa: E402
+import tenants  # noqa: E402
 from enrolling import Enroller  # noqa: E402
 from server import Server, node  # noqa: E402
 from tpm import Tpm  # noqa: E402
@@ -150,6 +151,7 @@ def run_all(server, binary, only, rows, others):
         others += run_named("API", lambda: apis.all_cases(server))
         others += run_named("API", lambda: management.all_cases(server))
         others += run_named("API", lambda: metrics.all_cases(server))
+        others += run_named("API", lambda: tenants.all_cases(server))
     if only in (None, "bad"):
         others += run_named("bad input", lambda: bad.all_cases(server))
     code = server.stop()

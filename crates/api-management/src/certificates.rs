@@ -57,8 +57,10 @@ impl ManagementApi {
         let tenant = self.tenant(place).await?;
         let (certificate, vouched) = read(request.body())?;
         let now = self.ports.clock.now();
-        let (written, created) = tenant.registry.put_ca_certificate(name, &certificate, vouched, if_match(request), now).await?;
-        Ok(Answer::written(describe_certificate(&resource_id_of(&tenant.service), &written, Code::Hidden), created))
+        // Answered with 200 for a new one too: the SDK takes nothing else (azure-mgmt-iothubprovisioningservices 1.1.0:
+        // _dps_certificate_operations.py).
+        let (written, _) = tenant.registry.put_ca_certificate(name, &certificate, vouched, if_match(request), now).await?;
+        Ok(Answer::ok(describe_certificate(&resource_id_of(&tenant.service), &written, Code::Hidden)))
     }
 
     /// Makes a code for the proof of possession.
