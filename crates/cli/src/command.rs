@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use usher_device::Transport;
 use usher_domain::{HubName, IdScope};
 
+use crate::operate::{HubCommand, ServiceCommand, Usage};
+
 /// usher shows each device to its seat: a self-hosted Device Provisioning Service, wire-compatible with Azure IoT Hub DPS.
 #[derive(Parser)]
 #[command(name = "usher", version, about, propagate_version = true)]
@@ -23,6 +25,14 @@ pub enum Command {
     /// Be a device
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// List, make, change and delete provisioning services
+    #[command(subcommand)]
+    Service(ServiceCommand),
+    /// List, link, change and unlink a service's hubs
+    #[command(subcommand)]
+    Hub(HubCommand),
+    /// Show how many operations each service has done, by month
+    Usage(Usage),
 }
 
 #[derive(Subcommand)]

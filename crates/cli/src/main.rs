@@ -5,6 +5,7 @@ mod demo;
 mod dev;
 mod device;
 mod logging;
+mod operate;
 mod show;
 
 use std::process::ExitCode;
@@ -32,6 +33,9 @@ fn main() -> ExitCode {
             runtime.block_on(device::run(arguments))
         }
         Command::Device(DeviceCommand::Tpm(arguments)) => device::show_tpm(arguments),
+        Command::Service(command) => runtime.block_on(operate::run_service(command)),
+        Command::Hub(command) => runtime.block_on(operate::run_hub(command)),
+        Command::Usage(arguments) => runtime.block_on(operate::run_usage(arguments)),
     };
     // A connection that never ends must not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
