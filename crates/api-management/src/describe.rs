@@ -46,6 +46,11 @@ pub fn etag(etag: u64) -> String {
     format!("{etag:016x}")
 }
 
+/// The one directory of users, as login tools look for it.
+pub fn tenant() -> Value {
+    json!({ "id": format!("/tenants/{SUBSCRIPTION}"), "tenantId": SUBSCRIPTION, "displayName": "usher" })
+}
+
 /// The one subscription, as login tools look for it.
 pub fn subscription() -> Value {
     json!({

@@ -70,7 +70,9 @@ fn connection(hub: &HubBody, linked: &[LinkedHub], site: &dyn Site) -> Result<(H
         return Ok((name, HubConnection::Embedded));
     }
     if let (Some(name), false) = (named, text.contains(';')) {
-        return Err(invalid(format!("The hub {name:.100} is not one of this server: send its whole connection string, with policy and key.")));
+        return Err(invalid(format!(
+            "The hub {name:.100} is not one of this server: send its whole connection string, with policy and key."
+        )));
     }
     let (name, connection) = HubConnection::parse(text).map_err(|why| invalid(format!("The hub cannot be linked: {why}.")))?;
     if text.contains(MASK) { kept(name) } else { Ok((name, connection)) }

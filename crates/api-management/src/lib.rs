@@ -93,7 +93,7 @@ pub fn resource_id_of(service: &ProvisioningService) -> String {
 /// Whether a path belongs to the management API.
 pub fn claims(path: &str) -> bool {
     let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-    ["subscriptions", "providers"].iter().any(|word| word.eq_ignore_ascii_case(first))
+    ["subscriptions", "providers", "tenants"].iter().any(|word| word.eq_ignore_ascii_case(first))
 }
 
 impl ManagementApi {
@@ -126,6 +126,7 @@ impl ManagementApi {
         }
         match (Route::of(request.uri().path())?, request.method().as_str()) {
             (Route::Operations, "GET") => Ok(operations()),
+            (Route::Tenants, "GET") => Ok(Answer::ok(json!({ "value": [describe::tenant()] }))),
             (Route::Subscriptions, "GET") => Ok(Answer::ok(json!({ "value": [describe::subscription()] }))),
             (Route::Subscription, "GET") => Ok(Answer::ok(describe::subscription())),
             (Route::Groups, "GET") => self.groups().await,

@@ -12,6 +12,8 @@ const GROUP_CHARS_MAX: usize = 90;
 pub enum Route {
     /// The provider's operations.
     Operations,
+    /// All directories of users: there is one.
+    Tenants,
     /// All subscriptions: there is one.
     Subscriptions,
     /// The subscription.
@@ -73,6 +75,7 @@ impl Route {
         let segments: Vec<&str> = decoded.trim_matches('/').split('/').collect();
         match segments.as_slice() {
             [p, d, o] if is(p, "providers") && is(d, "Microsoft.Devices") && is(o, "operations") => Ok(Self::Operations),
+            [t] if is(t, "tenants") => Ok(Self::Tenants),
             [s] if is(s, "subscriptions") => Ok(Self::Subscriptions),
             [s, id, rest @ ..] if is(s, "subscriptions") && is(id, SUBSCRIPTION) => in_subscription(rest),
             [s, ..] if is(s, "subscriptions") => {

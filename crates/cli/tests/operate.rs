@@ -25,8 +25,7 @@ impl Dev {
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         let arguments = ["dev", "--https-port", "0", "--mqtts-port", "0", "--amqps-port", "0", "--log", "off"];
-        let process =
-            Command::new(env!("CARGO_BIN_EXE_usher")).args(arguments).current_dir(&folder).stdout(Stdio::null()).spawn().unwrap();
+        let process = Command::new(env!("CARGO_BIN_EXE_usher")).args(arguments).current_dir(&folder).stdout(Stdio::null()).spawn().unwrap();
         let started = Instant::now();
         while !folder.join(".usher/dev.json").exists() {
             assert!(started.elapsed() < READY_MAX, "usher dev is not ready");
