@@ -156,6 +156,13 @@ impl Session {
         self.connection.accept_attach(link);
     }
 
+    /// Takes messages of another format too on a link of which the client is the sender, one other at most. They have the sections of
+    /// part 3 all the same; what these mean, [`Message::format`](crate::codec::message::Message::format) tells the driver. Any other
+    /// format is rejected.
+    pub fn take_format(&mut self, link: LinkId, format: u32) {
+        self.connection.take_format(link, format);
+    }
+
     /// Refuses a link: it is answered without this side's terminus, then detached with the error.
     pub fn refuse_attach(&mut self, link: LinkId, error: AmqpError) {
         self.connection.refuse_attach(link, error);

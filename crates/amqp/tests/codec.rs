@@ -256,6 +256,7 @@ fn an_address_is_known_for_sources_and_targets_only() {
 
 fn full_message() -> Message {
     Message {
+        format: 0,
         header: Some(Header { durable: true, ttl_ms: Some(1000), ..Header::default() }),
         delivery_annotations: Map::new().with(Symbol::from("x-opt-hop"), 1_u32),
         message_annotations: Map::new().with(Symbol::from("iothub-connection-device-id"), "d"),

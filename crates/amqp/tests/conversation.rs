@@ -271,6 +271,23 @@ fn the_server_closes_with_an_error_and_says_nothing_after() {
 }
 
 #[test]
+fn another_format_is_taken_where_the_driver_said_so() {
+    let mut device = device(Wire::new(Sasl::None));
+    let batch = Message { format: 0x8001_3700, ..Message::data("parts") };
+    let refused = device.wire.client.send(device.sender, &batch).unwrap();
+    let Event::Settled { delivery, state: Some(DeliveryState::Rejected(Some(error))) } = device.wire.client_event() else { panic!() };
+    assert_eq!((delivery, error.condition), (refused, "amqp:not-implemented".into()));
+    device.wire.server.take_format(device.requests, batch.format);
+    for message in [batch, Message::data("plain")] {
+        device.wire.client.send(device.sender, &message).unwrap();
+        let (delivery, came) = received(device.wire.server_event());
+        assert_eq!(came, message);
+        device.wire.server.accept(delivery);
+        assert!(matches!(device.wire.client_event(), Event::Settled { state: Some(DeliveryState::Accepted), .. }));
+    }
+}
+
+#[test]
 fn correlation_ids_of_every_type_come_back_as_they_were() {
     let mut device = device(Wire::new(Sasl::None));
     let ids = [Value::Ulong(7), Value::Uuid([3; 16]), Bytes::from_static(&[1, 2]).into(), "text".into(), Value::Null];

@@ -8,7 +8,7 @@ use amqp_bed::{Device, connect, dial, text};
 use bed::{Bed, HUB, id};
 use serde_json::{Value as Json, json};
 use usher_amqp::codec::{
-    message::{Message, Properties},
+    message::{Body, Message, Properties},
     performative::{DeliveryState, Role},
     types::{Map, Value},
 };
@@ -65,6 +65,27 @@ async fn telemetry_that_breaks_the_rules_is_rejected_and_the_connection_lives_on
     assert_eq!(error.condition, "com.microsoft:argument-error");
     assert_eq!(device.send(events, &Message::data("fine")).await, Some(DeliveryState::Accepted));
     assert_eq!(bed.hub.telemetry().after(0, None, 10).len(), 1);
+}
+
+#[tokio::test]
+async fn a_batch_is_kept_message_by_message_or_not_at_all() {
+    let bed = bed_with_d().await;
+    let mut device = connect(&bed, "d").await;
+    let events = device.attach(Role::Sender, EVENTS).await.unwrap();
+    let warm = Message { application_properties: Map::new().with("unit", "C"), ..Message::data("21") };
+    let listed = Message { application_properties: Map::new().with("a", Value::List(vec![])), ..Message::data("22") };
+    let batch = |parts: &[&Message]| Message {
+        format: 0x8001_3700,
+        body: Body::Data(parts.iter().map(|part| part.encode()).collect()),
+        ..Message::default()
+    };
+    let Some(DeliveryState::Rejected(Some(error))) = device.send(events, &batch(&[&warm, &listed])).await else { panic!("it was taken") };
+    assert_eq!(error.condition, "com.microsoft:argument-error");
+    assert!(bed.hub.telemetry().after(0, None, 10).is_empty());
+    assert_eq!(device.send(events, &batch(&[&warm, &Message::data("23")])).await, Some(DeliveryState::Accepted));
+    let seen = bed.hub.telemetry().after(0, Some("d"), 10);
+    assert_eq!(seen.iter().map(|message| &message.body[..]).collect::<Vec<_>>(), [b"21", b"23"]);
+    assert_eq!(seen[0].properties, [("unit".to_owned(), "C".to_owned())]);
 }
 
 #[tokio::test]

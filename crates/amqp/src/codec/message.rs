@@ -13,6 +13,9 @@ use super::{
 /// A message.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Message {
+    /// What its sections mean: 0 for the messages of part 3, another number for those of an extension (section 2.7.5). Travels beside
+    /// the message.
+    pub format: u32,
     /// How to deliver it.
     pub header: Option<Header>,
     /// For the next hop.
@@ -126,16 +129,35 @@ impl Message {
 
     /// Decodes a whole message.
     pub fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
+        let mut latest = 0;
+        Self::decode_sections(bytes, |section| {
+            let in_order = section > latest || (section == latest && may_repeat(section));
+            latest = section;
+            in_order
+        })
+    }
+
+    /// Decodes a whole message whose sections may stand in any order: Azure's C client puts annotations behind the properties in the
+    /// messages of a batch (azure-iot-sdk-c: iothub_client/src/uamqp_messaging.c).
+    pub fn decode_any_order(bytes: Bytes) -> Result<Self, DecodeError> {
+        let mut seen = Vec::new();
+        Self::decode_sections(bytes, |section| {
+            let is_new = !seen.contains(&section);
+            if is_new {
+                seen.push(section);
+            }
+            is_new || may_repeat(section)
+        })
+    }
+
+    fn decode_sections(bytes: Bytes, mut may_follow: impl FnMut(u64) -> bool) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         let mut message = Self::default();
-        let mut latest = 0;
         while !reader.is_empty() {
             let (section, value) = reader.value()?.into_described().ok_or(DecodeError::Descriptor)?;
-            let again_allowed = matches!(section, descriptor::DATA | descriptor::AMQP_SEQUENCE);
-            if section < latest || (section == latest && !again_allowed) {
+            if !may_follow(section) {
                 return Err(DecodeError::Sections);
             }
-            latest = section;
             message.take_section(section, value)?;
         }
         Ok(message)
@@ -190,6 +212,11 @@ impl Message {
         put_map(descriptor::FOOTER, &self.footer, &mut out);
         out.freeze()
     }
+}
+
+/// Whether a message may have several of these sections.
+fn may_repeat(section: u64) -> bool {
+    matches!(section, descriptor::DATA | descriptor::AMQP_SEQUENCE)
 }
 
 fn put_map(section: u64, map: &Map, out: &mut BytesMut) {

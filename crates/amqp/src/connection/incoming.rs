@@ -53,15 +53,17 @@ impl Connection {
 
     fn deliver(&mut self, id: LinkId, assembly: Assembly) -> Result<(), Close> {
         let delivery = self.next_delivery(id);
+        let Assembly { delivery_id, format, settled, bytes } = assembly;
+        let mut is_known = format == MESSAGE_FORMAT;
         if let Some(incoming) = self.incoming_mut(id) {
-            let Assembly { delivery_id, settled, .. } = assembly;
             incoming.unsettled.push(Received { number: delivery.number, delivery_id, settled });
+            is_known |= incoming.other_format == Some(format);
         }
-        if assembly.format != MESSAGE_FORMAT {
+        if !is_known {
             self.reject(delivery, AmqpError::new("amqp:not-implemented", "the message format is not known"));
             return Ok(());
         }
-        let message = Message::decode(assembly.bytes.freeze())?;
+        let message = Message { format, ..Message::decode(bytes.freeze())? };
         self.events.push_back(Event::Message { delivery, message: Box::new(message) });
         Ok(())
     }
@@ -70,6 +72,13 @@ impl Connection {
         match &mut self.links.get_mut(&id)?.end {
             LinkEnd::Incoming(incoming) => Some(incoming),
             LinkEnd::Outgoing(_) => None,
+        }
+    }
+
+    /// Takes messages of this format too.
+    pub fn take_format(&mut self, id: LinkId, format: u32) {
+        if let Some(incoming) = self.incoming_mut(id) {
+            incoming.other_format = Some(format);
         }
     }
 

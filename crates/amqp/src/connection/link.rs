@@ -46,6 +46,8 @@ pub(super) struct Incoming {
     /// Deliveries the peer has begun.
     pub delivery_count: u32,
     pub assembly: Option<Assembly>,
+    /// A format of messages that is taken beside that of part 3.
+    pub other_format: Option<u32>,
     /// Bounded by the credit that is granted.
     pub unsettled: Vec<Received>,
 }
@@ -94,6 +96,7 @@ pub(super) struct Queued {
     pub number: u64,
     /// Given with the first frame.
     pub delivery_id: Option<u32>,
+    pub format: u32,
     /// What is not sent yet.
     pub rest: Bytes,
 }

@@ -32,7 +32,7 @@ impl Connection {
         }
         let delivery = self.next_delivery(id);
         if let Some(outgoing) = self.outgoing_mut(id) {
-            outgoing.queue.push_back(Queued { number: delivery.number, delivery_id: None, rest: bytes });
+            outgoing.queue.push_back(Queued { number: delivery.number, delivery_id: None, format: message.format, rest: bytes });
         }
         Ok(delivery)
     }
@@ -171,13 +171,13 @@ impl Outgoing {
     /// The next frame of the first message: its performative and its part of the message.
     fn next_frame(&mut self, handle: u32, body_bytes_max: usize) -> Option<(Bytes, Bytes)> {
         let queued = self.queue.front_mut()?;
-        let delivery_id = queued.delivery_id?;
+        let (delivery_id, format) = (queued.delivery_id?, queued.format);
         let transfer = |more| {
             encoded(&Performative::Transfer(Transfer {
                 handle,
                 delivery_id: Some(delivery_id),
                 delivery_tag: Some(Bytes::copy_from_slice(&delivery_id.to_be_bytes())),
-                message_format: Some(0),
+                message_format: Some(format),
                 settled: Some(self.presettled),
                 more,
                 aborted: false,

@@ -17,6 +17,7 @@ use usher_hub_embedded::{
 
 use super::{
     address::Node,
+    batch,
     delivery::Mail,
     links::{Links, Place},
     message,
@@ -98,6 +99,9 @@ impl Conversation {
         match self.judge_link(attached).await {
             Ok(place) => {
                 self.session.accept_attach(attached.link);
+                if place == Place::ToHub(Node::Events) {
+                    self.session.take_format(attached.link, batch::FORMAT);
+                }
                 self.links.add(attached.link, place);
                 self.attached(place, attached).await;
                 Ok(())

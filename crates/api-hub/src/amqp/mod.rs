@@ -2,10 +2,11 @@
 //!
 //! [`serve`] takes a connection up to its first link, since provisioning shares the port and the link's address tells whose connection
 //! it is ([`is_ours`]). One connection serves one device: the one that its SAS token or certificate proves. Not offered: modules,
-//! several devices on one connection, SASL PLAIN, batches (message format 0x80013700).
+//! several devices on one connection, SASL PLAIN.
 
 mod address;
 mod admit;
+mod batch;
 mod conversation;
 mod delivery;
 mod links;

@@ -12,6 +12,7 @@ use usher_hub_embedded::{
 
 use super::{
     address::Node,
+    batch,
     conversation::{Conversation, Ended, head},
     links::Place,
     message,
@@ -20,14 +21,23 @@ use crate::access::Refusal;
 
 impl Conversation {
     pub(super) fn take_telemetry(&mut self, delivery: Delivery, message: &Message) -> Result<(), Ended> {
-        let Some(connection) = &self.connection else { return Ok(()) };
-        let accepted =
-            message::telemetry(message).and_then(|(properties, body)| self.hub.accept_telemetry(connection.device_id(), properties, body));
-        match accepted {
+        match self.keep_telemetry(message) {
             Ok(()) => self.session.accept(delivery),
             Err(fault) => self.reject(delivery, &fault),
         }
         Ok(())
+    }
+
+    /// Keeps a message, or all messages of a batch: one outcome stands for all, so that none is kept where one cannot be read.
+    fn keep_telemetry(&self, message: &Message) -> Result<(), Fault> {
+        let Some(connection) = &self.connection else { return Err(Fault::invalid("Nobody is proven.")) };
+        if message.format == batch::FORMAT {
+            batch::each(message, |part| message::telemetry(part).map(|_| ()))?;
+        }
+        batch::each(message, |part| {
+            let (properties, body) = message::telemetry(part)?;
+            self.hub.accept_telemetry(connection.device_id(), properties, body)
+        })
     }
 
     /// Refuses a message. The condition is what Node decides by (azure-iot-sdk-node: amqp_common_errors.ts).
