@@ -31,7 +31,7 @@ const PAUSE_STEP_MS: u64 = 9_000;
 /// The longest pause that a webhook may wish for, in milliseconds: the operation must not end by waiting alone.
 const PAUSE_WISHED_MAX_MS: u64 = 120_000;
 /// The pause where too many questions to the same webhook are under way, in milliseconds.
-const PAUSE_BUSY_MS: u64 = 2_000;
+const PAUSE_BUSY_MS: u64 = 5_000;
 /// Pauses up to this long are waited for on the spot, in milliseconds. For longer ones the operation is left to whoever comes first once
 /// they have passed: the device with its next poll, or the look for abandoned operations. So devices that wait for a dead webhook hold
 /// nothing that others need.

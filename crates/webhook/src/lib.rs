@@ -20,7 +20,7 @@ pub use request::{AllocationRequest, DeviceRuntimeContext, X509Context};
 
 /// The longest that [`AllocationWebhook::ask`] may take, waiting for a turn included. Well under the lease of an operation, so that it is
 /// not taken over while its node waits.
-pub const ASK_MAX: Duration = Duration::from_secs(25);
+pub const ASK_MAX: Duration = Duration::from_secs(20);
 /// The largest answer that is read, in bytes: the largest twin and the largest payload, generously indented.
 pub const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
