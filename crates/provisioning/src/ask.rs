@@ -40,15 +40,15 @@ const PAUSE_HERE_MAX_MS: u64 = 2_500;
 /// How a try to get a decision ended.
 pub enum Decided {
     /// The record says more than before: a plan, or how often it was tried.
-    Planned(Versioned<Registration>),
-    /// The operation has failed: the new record, and the one that it follows.
-    Failed(Registration, Versioned<Registration>),
-    /// There is nothing to do here for now: put off, or another node is at work.
-    NotHere(Versioned<Registration>),
+    GoOn(Versioned<Registration>),
+    /// The operation has failed, which the record has yet to say.
+    Failed(Registration),
+    /// There is nothing to do here for now: put off as the new record says, or, without one, another node is at work.
+    NotHere(Option<Versioned<Registration>>),
 }
 
 /// Asks the webhook once.
-pub async fn decide(engine: &Engine, tenant: &Tenant, record: Versioned<Registration>, operation: &Operation) -> Decided {
+pub async fn decide(engine: &Engine, tenant: &Tenant, record: &Versioned<Registration>, operation: &Operation) -> Decided {
     let Some(question) = &operation.question else {
         return fail(engine, record, operation, None, &lost_question());
     };
@@ -60,7 +60,7 @@ pub async fn decide(engine: &Engine, tenant: &Tenant, record: Versioned<Registra
             info!(operation_id = %operation.id, registration_id = %record.value.registration_id, webhook = question.webhook.server(),
                 hub = %answer.hub, "the webhook has chosen");
             let planned = transition::decided(record.value.clone(), *answer, engine.now());
-            save(tenant, record, planned).await
+            save(tenant, record, planned).await.map_or(Decided::NotHere(None), Decided::GoOn)
         }
         Verdict::Never(fault) => fail(engine, record, operation, Some(question), &fault),
         Verdict::Later { fault, retry_after_s, asked } => {
@@ -88,37 +88,36 @@ fn pause_ms(failures: u32, retry_after_s: Option<u32>, asked: bool) -> u64 {
     own.max(wished)
 }
 
-async fn save(tenant: &Tenant, record: Versioned<Registration>, changed: Registration) -> Decided {
+async fn save(tenant: &Tenant, record: &Versioned<Registration>, changed: Registration) -> Option<Versioned<Registration>> {
     match tenant.registry.save_registration(&changed, Expect::Etag(record.etag), Vec::new()).await {
-        Ok(etag) => Decided::Planned(Versioned { value: changed, etag }),
+        Ok(etag) => Some(Versioned { value: changed, etag }),
         Err(why) => {
             let operation_id = record.value.state.operation_id();
             warn!(%operation_id, detail = %why, "the state of an allocation could not be saved; whoever goes on looks again");
-            Decided::NotHere(record)
+            None
         }
     }
 }
 
-async fn put_off(engine: &Engine, tenant: &Tenant, record: Versioned<Registration>, failed: bool, pause_ms: u64) -> Decided {
+async fn put_off(engine: &Engine, tenant: &Tenant, record: &Versioned<Registration>, failed: bool, pause_ms: u64) -> Decided {
     let lease_ms = i64::try_from(pause_ms).unwrap_or(i64::MAX);
     let later = transition::put_off(record.value.clone(), failed, lease_ms, engine.now());
-    let Decided::Planned(later) = save(tenant, record.clone(), later).await else { return Decided::NotHere(record) };
+    let Some(later) = save(tenant, record, later).await else { return Decided::NotHere(None) };
     if pause_ms > PAUSE_HERE_MAX_MS {
-        return Decided::NotHere(later);
+        return Decided::NotHere(Some(later));
     }
     tokio::time::sleep(Duration::from_millis(pause_ms)).await;
     match claim_operation(engine, tenant, later.clone()).await {
-        Some(held) => Decided::Planned(held),
-        None => Decided::NotHere(later),
+        Some(held) => Decided::GoOn(held),
+        None => Decided::NotHere(Some(later)),
     }
 }
 
-fn fail(engine: &Engine, record: Versioned<Registration>, operation: &Operation, question: Option<&Question>, fault: &Fault) -> Decided {
+fn fail(engine: &Engine, record: &Versioned<Registration>, operation: &Operation, question: Option<&Question>, fault: &Fault) -> Decided {
     let webhook = question.map(|question| question.webhook.server()).unwrap_or_default();
     warn!(operation_id = %operation.id, registration_id = %record.value.registration_id, webhook, code = fault.code.code(),
         check = fault.check, detail = fault.detail, mend = fault.mend, "registration failed");
-    let failed = transition::failed(record.value.clone(), fault.code.code(), fault.message.clone(), engine.now());
-    Decided::Failed(failed, record)
+    Decided::Failed(transition::failed(record.value.clone(), fault.code.code(), fault.message.clone(), engine.now()))
 }
 
 /// For operations of versions that did not write down what to ask.

@@ -40,10 +40,10 @@ pub async fn work(engine: &Engine, tenant: &Tenant, mut record: Versioned<Regist
     loop {
         let Some(operation) = transition::running(&record.value).cloned() else { return record };
         let Some(plan) = &operation.plan else {
-            match ask::decide(engine, tenant, record, &operation).await {
-                Decided::Planned(planned) => record = planned,
-                Decided::Failed(failed, record) => return settle(engine, tenant, record, failed, false).await,
-                Decided::NotHere(record) => return record,
+            match ask::decide(engine, tenant, &record, &operation).await {
+                Decided::GoOn(further) => record = further,
+                Decided::Failed(failed) => return settle(engine, tenant, record, failed, false).await,
+                Decided::NotHere(later) => return later.unwrap_or(record),
             }
             continue;
         };
