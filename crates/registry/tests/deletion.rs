@@ -5,7 +5,7 @@ mod world;
 
 use usher_domain::{ErrorCode, IdScope};
 use usher_registry::{IfMatch, Kind::Individual, wire_etag};
-use usher_store::{Space, Store as _, TenantId};
+use usher_store::{Range, Space, Store as _, TenantId};
 use world::{code, individual, later, now, service, world};
 
 #[tokio::test]
@@ -46,7 +46,9 @@ async fn records_are_erased_in_steps_and_late_ones_too() {
     assert_eq!(world.directory.erase_deleted(later()).await.unwrap(), 1);
     assert_eq!(world.directory.erase_deleted(now().plus_millis(60 * 60 * 1000)).await.unwrap(), 0);
     for space in 1..=255 {
-        let left = world.store.scan(Space(space), TenantId(world.tenant.service.tenant), &[], None, 10).await.unwrap();
+        let tenant = TenantId(world.tenant.service.tenant);
+        let range = Range { space: Space(space), tenant, prefix: &[], after: None, limit: 10 };
+        let left = world.store.scan(range).await.unwrap();
         assert!(left.is_empty(), "space {space}");
     }
     let found = second.registry.individual(&world::rid("d1")).await.unwrap();

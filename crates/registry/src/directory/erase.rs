@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use usher_domain::Timestamp;
 use usher_records::RecordError;
-use usher_store::{Expect, Key, OPS_MAX, Op, Space, TenantId};
+use usher_store::{Expect, Key, OPS_MAX, Op, Range, Space, TenantId};
 
 use super::Directory;
 use crate::spaces;
@@ -53,7 +53,7 @@ impl Directory {
     }
 
     async fn deletions(&self, space: Space, tenant: TenantId) -> Result<Vec<Op>, RecordError> {
-        let found = self.store.scan(space, tenant, &[], None, OPS_MAX).await?;
+        let found = self.store.scan(Range { space, tenant, prefix: &[], after: None, limit: OPS_MAX }).await?;
         Ok(found.into_iter().map(|(key, _)| Op::Delete { key: Key { space, tenant, key }, expect: Expect::Any }).collect())
     }
 }
