@@ -24,6 +24,7 @@ import management  # noqa: E402
 import metrics  # noqa: E402
 import reprovision  # noqa: E402
 import tenants  # noqa: E402
+import webhook  # noqa: E402
 from enrolling import Enroller  # noqa: E402
 from server import Server, node  # noqa: E402
 from tpm import Tpm  # noqa: E402
@@ -138,7 +139,7 @@ def run_named(title, find):
 
 
 # Cases that need servers of their own, which they start once the main one is stopped: SDKs fix the ports.
-APART = {"re-provisioning": reprovision}
+APART = {"re-provisioning": reprovision, "allocation webhook": webhook}
 
 
 def run_all(server, binary, only, rows, others):

@@ -16,18 +16,30 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("usher-websocket", &[]),
     ("usher-store", &[]),
     ("usher-seal", &[]),
+    ("usher-outbound", &[]),
     // means
     ("usher-wire", &["usher-mqtt", "usher-amqp"]),
     ("usher-attestation", &["usher-domain"]),
     ("usher-allocation", &["usher-domain"]),
     ("usher-hub", &["usher-domain"]),
+    ("usher-webhook", &["usher-domain"]),
+    ("usher-webhook-http", &["usher-domain", "usher-webhook", "usher-outbound"]),
     ("usher-store-embedded", &["usher-store"]),
     ("usher-records", &["usher-domain", "usher-store", "usher-seal"]),
     // use cases
     ("usher-registry", &["usher-domain", "usher-store", "usher-seal", "usher-records", "usher-attestation"]),
     (
         "usher-provisioning",
-        &["usher-domain", "usher-attestation", "usher-allocation", "usher-hub", "usher-store", "usher-records", "usher-registry"],
+        &[
+            "usher-domain",
+            "usher-attestation",
+            "usher-allocation",
+            "usher-hub",
+            "usher-webhook",
+            "usher-store",
+            "usher-records",
+            "usher-registry",
+        ],
     ),
     ("usher-hub-embedded", &["usher-domain", "usher-hub", "usher-store", "usher-records", "usher-attestation"]),
     // rim

@@ -63,6 +63,9 @@ pub struct Dev {
     /// Name of the provisioning service
     #[arg(long, default_value = "dev")]
     pub name: String,
+    /// CAs, PEM, that allocation webhooks may have their certificates from, beside the machine's roots
+    #[arg(long, value_name = "FILE")]
+    pub webhook_trust: Option<PathBuf>,
     /// How to log, on standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log: LogFormat,

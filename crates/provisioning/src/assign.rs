@@ -152,7 +152,7 @@ mod tests {
             },
             initial_twin: twin("initial"),
             plan: None,
-            payload: None,
+            question: None,
         }
     }
 

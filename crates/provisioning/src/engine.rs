@@ -9,7 +9,7 @@ use usher_domain::{
     ErrorCode, OperationId, Secret, ServiceError, Timestamp, TrackingId,
     clock::{Clock, Entropy},
     document::{OperationStatusDocument, RegisterDocument, RegistrationStateDocument},
-    enrollment::{ProvisioningStatus, SymmetricKeys},
+    enrollment::{AllocationPolicy, ProvisioningStatus, SymmetricKeys},
     hub_device::DeviceCredential,
     registration::{Operation, Registration},
 };
@@ -17,12 +17,13 @@ use usher_hub::Hubs;
 use usher_records::Versioned;
 use usher_registry::{Directory, Tenant};
 use usher_store::Expect;
+use usher_webhook::AllocationWebhook;
 
 use crate::{
     answer,
     claim::{Claim, Transport},
     denial::Denial,
-    draft::draft,
+    draft::{Case, draft},
     prove::{Admitted, prove},
     tpm,
     transition::{self, Applicant},
@@ -50,6 +51,8 @@ pub struct Ports {
     pub directory: Arc<Directory>,
     /// Connectors of linked hubs.
     pub hubs: Arc<dyn Hubs>,
+    /// Webhooks of custom allocation policies.
+    pub webhook: Arc<dyn AllocationWebhook>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -207,7 +210,14 @@ impl Engine {
                 check = "enrollment.disabled", mend, "registration refused");
             return Ok(Accepted::Settled(Versioned { value: refused, etag }));
         }
-        let operation = draft(&tenant.service, &enrollment, &proven, old.as_ref(), claim, document, operation_id, || self.hub_keys(), now)?;
+        // Only a webhook is told the ETag.
+        let enrollment_etag = match &enrollment.allocation {
+            Some(AllocationPolicy::Custom(_)) => registry.etag_of(&enrollment).await?,
+            _ => None,
+        };
+        let (service, old_ref) = (&tenant.service, old.as_ref());
+        let case = Case { service, enrollment: &enrollment, enrollment_etag, proven: &proven, old: old_ref, claim, document };
+        let operation = draft(&case, operation_id, || self.hub_keys(), now)?;
         let applicant = Applicant { tpm: tpm::remember(&proven, primary_key(&operation)), ..applicant };
         let begun = transition::begin(old, applicant, operation, now);
         let etag = registry.save_registration(&begun, expect, also).await?;
@@ -230,7 +240,7 @@ impl Engine {
             Ok(Err(_)) | Err(_) => record,
         };
         info!(tracking_id = %claim.tracking_id, id_scope = %claim.id_scope, registration_id = %claim.claimed_id,
-            transport = claim.transport.name(), status = settled.value.state.word(),
+            transport = claim.transport.name(), status = settled.value.state.word(), operation_id = %settled.value.state.operation_id(),
             hub = settled.value.state.assignment().map(|place| place.hub.as_str()).unwrap_or_default(), "registration accepted");
         settled
     }

@@ -12,13 +12,14 @@ use usher_registry::Tenant;
 use usher_store::Expect;
 
 use crate::{
+    ask::{self, Decided},
     assign::{Attempt, carry_out, remove_stray},
     engine::Engine,
     transition,
 };
 
 /// An operation that has not ended after this long has failed, in milliseconds: by then the device has given up and will ask anew.
-const OPERATION_MAX_MS: i64 = 600_000;
+pub const OPERATION_MAX_MS: i64 = 600_000;
 /// First pause after a failed attempt, in milliseconds; doubled each time.
 const PAUSE_MIN_MS: u64 = 200;
 /// Longest pause, in milliseconds; well under a lease, which is renewed before each attempt.
@@ -38,7 +39,15 @@ pub async fn work(engine: &Engine, tenant: &Tenant, mut record: Versioned<Regist
     let mut pause_ms = PAUSE_MIN_MS;
     loop {
         let Some(operation) = transition::running(&record.value).cloned() else { return record };
-        match attempt(engine, tenant, &operation).await {
+        let Some(plan) = &operation.plan else {
+            match ask::decide(engine, tenant, &record, &operation).await {
+                Decided::GoOn(further) => record = further,
+                Decided::Failed(failed) => return settle(engine, tenant, record, failed, false).await,
+                Decided::NotHere(later) => return later.unwrap_or(record),
+            }
+            continue;
+        };
+        match attempt(engine, tenant, &operation, plan).await {
             Step::Settle(plan) => {
                 let hubs = engine.ports.hubs.as_ref();
                 let mut left = Vec::new();
@@ -77,13 +86,7 @@ enum Step {
     Wait { why: String, at_least_s: Option<u32> },
 }
 
-async fn attempt(engine: &Engine, tenant: &Tenant, operation: &Operation) -> Step {
-    let Some(plan) = &operation.plan else {
-        return Step::Fail(
-            ErrorCode::CustomAllocationFailed,
-            "This server does not ask allocation webhooks: choose another allocation policy for the enrollment.".into(),
-        );
-    };
+async fn attempt(engine: &Engine, tenant: &Tenant, operation: &Operation, plan: &Plan) -> Step {
     match carry_out(engine.ports.hubs.as_ref(), tenant.service.tenant, operation, plan).await {
         Attempt::Done => Step::Settle(plan.clone()),
         Attempt::Never { code, why } => Step::Fail(code, why),

@@ -39,7 +39,7 @@ use crate::{
     ports::{Bound, bind},
     served_names::ServedNames,
     site::ServerSite,
-    tls,
+    tls, webhook,
 };
 
 /// Where the dev CA lies, under tenant 0.
@@ -74,6 +74,8 @@ pub struct DevOptions {
     pub id_scope: Option<IdScope>,
     /// The service's name.
     pub name: String,
+    /// PEM file of CAs that allocation webhooks may have their certificates from, beside the machine's roots.
+    pub webhook_trust: Option<PathBuf>,
 }
 
 impl DevOptions {
@@ -88,6 +90,7 @@ impl DevOptions {
             hubs: Vec::new(),
             id_scope: None,
             name: "dev".into(),
+            webhook_trust: None,
         }
     }
 }
@@ -149,7 +152,13 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     let manifest = manifest(&tenant, &hubs, &token, [https_port.port, mqtts_port.port, amqps_port.port])?;
     let remarks = [&https_port, &mqtts_port, &amqps_port].into_iter().filter_map(|bound| bound.instead.clone()).collect();
 
-    let ports = Ports { directory: Arc::clone(&directory), hubs: hubs.clone(), clock: Arc::clone(&clock), entropy: Arc::clone(&entropy) };
+    let ports = Ports {
+        directory: Arc::clone(&directory),
+        hubs: hubs.clone(),
+        webhook: webhook::webhook(options.webhook_trust.as_deref())?,
+        clock: Arc::clone(&clock),
+        entropy: Arc::clone(&entropy),
+    };
     let engine = Engine::new(ports);
     let management = ManagementApi::new(
         ManagementPorts {

@@ -19,6 +19,7 @@ mod served_names;
 mod site;
 mod start;
 mod tls;
+mod webhook;
 
 pub use dev::{DevOptions, Running};
 pub use manifest::Manifest;
