@@ -19,6 +19,9 @@ use crate::{
 /// After a failed attempt to connect, all requests fail alike for this long, so that a broker that is down is not stormed.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
+/// Connections on which a job is tried.
+const ATTEMPTS_MAX: usize = 2;
+
 /// A broker.
 pub struct Broker {
     address: Address,
@@ -51,13 +54,17 @@ impl Broker {
         &self.address.user
     }
 
-    /// Does a job.
+    /// Does a job. Where the connection is cut under it, which is noticed only then if the broker restarted a moment ago, it does it
+    /// again on a new one: jobs are idempotent.
     pub async fn run(&self, job: Job) -> Result<Outcome, HubError> {
-        let lost = || HubError::Unavailable("the connection to the broker was lost".into());
-        let (reply, outcome) = oneshot::channel();
-        let link = self.link().await?;
-        link.send(Request { job, reply }).await.map_err(|_| lost())?;
-        outcome.await.unwrap_or_else(|_| Err(lost()))
+        for _ in 0..ATTEMPTS_MAX {
+            let (reply, outcome) = oneshot::channel();
+            let sent = self.link().await?.send(Request { job: job.clone(), reply }).await.is_ok();
+            if sent && let Ok(outcome) = outcome.await {
+                return outcome;
+            }
+        }
+        Err(HubError::Unavailable("the broker keeps closing the connection; its log tells why".into()))
     }
 
     /// Callers that come while one connects wait here for the same connection.

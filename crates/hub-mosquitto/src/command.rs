@@ -8,8 +8,6 @@ use crate::names::Names;
 
 /// The mark of clients that usher made, in `textname`. Others are left alone.
 pub const OURS: &str = "usher";
-/// What an administrator who lists clients and roles reads about ours.
-const DESCRIPTION: &str = "Made by usher, which changes and removes it.";
 
 /// One access rule of a device's role.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,7 +21,8 @@ pub struct Rule {
 }
 
 /// What a device may do: send telemetry, report, hear its desired properties and its messages. The same topics with their wildcards may
-/// be subscribed to, and nothing that covers more; the plugin's defaults decide about all else.
+/// be subscribed to, and nothing that covers more; the plugin's defaults decide about all else. No rule is superfluous: at each change
+/// the plugin writes a file with the rules of all devices.
 pub fn rules(names: &Names) -> Vec<Rule> {
     let (desired, messages) = (names.desired(), names.topic("messages/devicebound/#"));
     let rule = |kind: &str, topic: &str| Rule { kind: kind.into(), topic: topic.into(), allow: true };
@@ -34,8 +33,6 @@ pub fn rules(names: &Names) -> Vec<Rule> {
         rule("publishClientReceive", &messages),
         rule("subscribeLiteral", &desired),
         rule("subscribePattern", &messages),
-        rule("unsubscribeLiteral", &desired),
-        rule("unsubscribePattern", &messages),
     ]
 }
 
@@ -64,10 +61,11 @@ fn role(command: &str, names: &Names) -> Value {
         .into_iter()
         .map(|rule| json!({ "acltype": rule.kind, "topic": rule.topic, "priority": 0, "allow": rule.allow }))
         .collect();
-    json!({ "command": command, "rolename": names.role(), "textname": OURS, "textdescription": DESCRIPTION, "acls": acls })
+    json!({ "command": command, "rolename": names.role(), "textname": OURS, "acls": acls })
 }
 
-/// Makes a device's client, with its role, which must be there.
+/// Makes a device's client, without a role, since the plugin does not note with the role who was given it here: were the role removed
+/// before the client, the broker would go on reading its memory (seen in 2.0.11; the same code is in 2.0.20).
 pub fn create_client(names: &Names, password: &Secret) -> Value {
     json!({
         "command": "createClient",
@@ -75,8 +73,6 @@ pub fn create_client(names: &Names, password: &Secret) -> Value {
         "clientid": names.user(),
         "password": password.expose(),
         "textname": OURS,
-        "textdescription": DESCRIPTION,
-        "roles": [{ "rolename": names.role(), "priority": 0 }],
     })
 }
 
@@ -86,7 +82,7 @@ pub fn modify_client(names: &Names, password: &Secret) -> Value {
     json!({ "command": "modifyClient", "username": names.user(), "clientid": names.user(), "password": password.expose() })
 }
 
-/// Gives a device's client its role again.
+/// Gives a device's client its role. Both must be there.
 pub fn add_client_role(names: &Names) -> Value {
     json!({ "command": "addClientRole", "username": names.user(), "rolename": names.role(), "priority": 0 })
 }

@@ -25,7 +25,7 @@ const CONTROL: &str = "$CONTROL/dynamic-security/v1";
 const RESPONSE: &str = "$CONTROL/dynamic-security/v1/response";
 
 /// Something to do on the broker.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Job {
     /// Messages to retain, or to remove where empty.
     pub retain: Vec<(String, Bytes)>,

@@ -1,6 +1,6 @@
 //! The hub as provisioning sees it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use aws_lc_rs::rand;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -112,17 +112,19 @@ impl MosquittoHub {
     /// Has messages retained, and reads them back: MQTT 3.1.1 acknowledges a message also where it is not allowed and thrown away. The
     /// answer to reading comes only after the broker has been through what follows upon a change, saving it included where it is told to.
     async fn retain(&self, names: &Names, messages: Vec<(String, Bytes)>) -> Result<(), HubError> {
+        let read: Vec<String> =
+            [names.desired(), names.tags()].into_iter().filter(|topic| messages.iter().any(|(t, _)| t == topic)).collect();
+        let wanted: BTreeMap<String, Bytes> =
+            messages.iter().filter(|(topic, payload)| read.contains(topic) && !payload.is_empty()).cloned().collect();
         if messages.is_empty() {
             return Ok(());
         }
-        let read: Vec<String> =
-            [names.desired(), names.tags()].into_iter().filter(|topic| messages.iter().any(|(t, _)| t == topic)).collect();
-        let job = Job { retain: messages.clone(), read: read.clone(), commands: vec![command::get_client(names)] };
-        let retained = self.broker.run(job).await?.retained;
-        let written =
-            |topic: &String| messages.iter().find(|(t, _)| t == topic).map(|(_, payload)| payload).filter(|payload| !payload.is_empty());
-        if read.iter().all(|topic| retained.get(topic) == written(topic)) {
-            return Ok(());
+        // More than once, for an application may have written in between.
+        for _ in 0..ATTEMPTS_MAX {
+            let job = Job { retain: messages.clone(), read: read.clone(), commands: vec![command::get_client(names)] };
+            if self.broker.run(job).await?.retained == wanted {
+                return Ok(());
+            }
         }
         Err(HubError::Unauthorized(format!(
             "what user {:?} publishes to {} is not there afterwards: it must be allowed to publish to devices/# and to receive from it, and \

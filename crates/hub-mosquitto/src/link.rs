@@ -24,12 +24,14 @@ use crate::{
 
 /// Time for a connection until it takes jobs: TCP, TLS, MQTT. A caller has 8 s in all.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
-/// Time for a job. A broker needs milliseconds; with a hundred thousand clients, whose file it writes at each change, some hundred.
+/// Time for a job. A broker with few clients needs milliseconds; with thousands, whose files it writes at each change, a good part of a
+/// second.
 const ANSWER_MAX: Duration = Duration::from_secs(4);
 /// Time to write what is to be sent.
 const WRITE_MAX: Duration = Duration::from_secs(4);
-/// Jobs under way at once. Each reads two messages; the broker drops what it has queued beyond its limit, 1000 by default.
-const IN_FLIGHT_MAX: usize = 64;
+/// Jobs under way at once: enough to keep the broker busy, which does one after the other, and few enough that one that waits for the
+/// others' turns is not taken for one that is not answered.
+const IN_FLIGHT_MAX: usize = 4;
 /// Jobs that wait for their turn; further callers wait with them, as long as they have time.
 const WAITING_MAX: usize = 64;
 /// Told to the broker, which gives up a silent client after one and a half times this.
@@ -142,13 +144,24 @@ async fn serve(mut line: Line, mut requests: mpsc::Receiver<Request>, place: Str
             let _ = line.write().await;
             let _ = timeout(WRITE_MAX, line.io.shutdown()).await;
         }
-        Err(why) => {
-            warn!(broker = place, detail = %why, "the connection to the broker is lost; the next request makes a new one");
+        Err(End::Lost(why)) => {
+            info!(broker = place, detail = %why, "the connection to the broker is lost; the next request makes a new one");
+        }
+        Err(End::Fault(why)) => {
+            warn!(broker = place, detail = %why, "the connection to the broker is given up; the next request makes a new one");
             for (_, waiter) in waiters {
                 let _ = waiter.reply.send(Err(why.clone()));
             }
         }
     }
+}
+
+/// Why a connection ends.
+enum End {
+    /// It was cut. Who waits may try again at once: brokers close an administrator's connection when its rights change, or restart.
+    Lost(io::Error),
+    /// The broker is at fault, or too slow.
+    Fault(HubError),
 }
 
 /// Ends well where nobody can send a request any more.
@@ -157,11 +170,10 @@ async fn converse(
     requests: &mut mpsc::Receiver<Request>,
     waiters: &mut BTreeMap<u64, Waiter>,
     pings: &mut Interval,
-) -> Result<(), HubError> {
-    let lost = |why: io::Error| HubError::Unavailable(format!("the connection to the broker was lost: {why}"));
+) -> Result<(), End> {
     let mut heard = true;
     loop {
-        line.write().await.map_err(lost)?;
+        line.write().await.map_err(End::Lost)?;
         while let Some((id, outcome)) = line.exchange.poll_done() {
             if let Some(waiter) = waiters.remove(&id) {
                 // A caller that has given up does not hear it.
@@ -169,13 +181,13 @@ async fn converse(
             }
         }
         if let Some(fault) = line.exchange.fault() {
-            return Err(fault.clone());
+            return Err(End::Fault(fault.clone()));
         }
         // Jobs are numbered as they come and have equal time, so the first is the first to be overdue.
         let overdue = waiters.first_key_value().map(|(id, waiter)| (*id, waiter.until));
         tokio::select! {
             read = line.read() => {
-                read.map_err(lost)?;
+                read.map_err(End::Lost)?;
                 heard = true;
             }
             request = requests.recv(), if waiters.len() < IN_FLIGHT_MAX => {
@@ -184,11 +196,11 @@ async fn converse(
                 waiters.insert(id, Waiter { until: Instant::now() + ANSWER_MAX, reply: request.reply });
             }
             () = sleep_until(overdue.map_or_else(Instant::now, |(_, until)| until)), if overdue.is_some() => {
-                return Err(line.exchange.give_up(overdue.map_or(0, |(id, _)| id)));
+                return Err(End::Fault(line.exchange.give_up(overdue.map_or(0, |(id, _)| id))));
             }
             _ = pings.tick() => {
                 if !heard {
-                    return Err(HubError::Unavailable("the broker has fallen silent".into()));
+                    return Err(End::Fault(HubError::Unavailable("the broker has fallen silent".into())));
                 }
                 heard = false;
                 line.exchange.ping();

@@ -130,7 +130,8 @@ pub fn messages(names: &Names, seen: &Seen, write: TwinWrite<'_>) -> Vec<(String
     }
 }
 
-/// The commands that bring role and client to what they should be; the client last, by which the device comes to be.
+/// The commands that bring role and client to what they should be. The client comes after the twin and the role; one that a broker's
+/// crash leaves without its role can do nothing, and is given it by the next run.
 pub fn commands(names: &Names, seen: &Seen, password: &Secret) -> Vec<Value> {
     let role = match seen.role {
         Role::Absent => Some(command::create_role(names)),
@@ -138,7 +139,7 @@ pub fn commands(names: &Names, seen: &Seen, password: &Secret) -> Vec<Value> {
         Role::AsWanted => None,
     };
     let client = match seen.client {
-        Client::Absent | Client::Stranger => vec![command::create_client(names, password)],
+        Client::Absent | Client::Stranger => vec![command::create_client(names, password), command::add_client_role(names)],
         Client::Ours { has_role: true } => vec![command::modify_client(names, password)],
         Client::Ours { has_role: false } => vec![command::add_client_role(names), command::modify_client(names, password)],
     };
@@ -199,8 +200,8 @@ mod tests {
     #[test]
     fn what_is_there_is_brought_and_what_is_not_is_made() {
         let commands = |client, role| super::commands(&names(), &seen(client, role), &Secret::new("k"));
-        assert_eq!(names_of(&commands(Client::Absent, Role::Absent)), ["createRole", "createClient"]);
-        assert_eq!(names_of(&commands(Client::Absent, Role::Strayed)), ["modifyRole", "createClient"]);
+        assert_eq!(names_of(&commands(Client::Absent, Role::Absent)), ["createRole", "createClient", "addClientRole"]);
+        assert_eq!(names_of(&commands(Client::Absent, Role::Strayed)), ["modifyRole", "createClient", "addClientRole"]);
         assert_eq!(names_of(&commands(Client::Ours { has_role: true }, Role::AsWanted)), ["modifyClient"]);
         assert_eq!(names_of(&commands(Client::Ours { has_role: false }, Role::Absent)), ["createRole", "addClientRole", "modifyClient"]);
     }
