@@ -13,6 +13,7 @@ use usher_mqtt::{
     client::{Event, Session},
     packet::{Connect, ConnectCode, Publish, Qos},
 };
+use usher_wire::Machine;
 
 use crate::{
     answer::{self, Answer},
@@ -77,6 +78,7 @@ pub struct Exchange {
     /// The job of each unacknowledged packet.
     owners: BTreeMap<u16, u64>,
     last_job: u64,
+    heard: bool,
     done: VecDeque<(u64, Result<Outcome, HubError>)>,
 }
 
@@ -91,6 +93,7 @@ impl Exchange {
             jobs: BTreeMap::new(),
             owners: BTreeMap::new(),
             last_job: 0,
+            heard: true,
             done: VecDeque::new(),
         }
     }
@@ -139,20 +142,9 @@ impl Exchange {
         self.session.disconnect();
     }
 
-    /// Takes bytes that arrived.
-    pub fn handle_bytes(&mut self, bytes: &[u8]) {
-        self.session.handle_bytes(bytes);
-        self.work();
-    }
-
-    /// Bytes to write.
-    pub fn poll_transmit(&mut self) -> Option<Bytes> {
-        self.session.poll_transmit()
-    }
-
-    /// The next job that ended.
-    pub fn poll_done(&mut self) -> Option<(u64, Result<Outcome, HubError>)> {
-        self.done.pop_front()
+    /// Whether anything came since this was asked last.
+    pub fn was_heard(&mut self) -> bool {
+        std::mem::take(&mut self.heard)
     }
 
     /// Gives up a job that takes too long; says why it may.
@@ -247,6 +239,39 @@ impl Exchange {
             }
             self.done.push_back((id, Ok(Outcome { retained: job.retained, answers: job.answers.into_iter().flatten().collect() })));
         }
+    }
+}
+
+/// Time is its driver's affair.
+impl Machine for Exchange {
+    type Event = (u64, Result<Outcome, HubError>);
+
+    fn handle_bytes(&mut self, bytes: &[u8], _now_ms: u64) {
+        self.heard = true;
+        self.session.handle_bytes(bytes);
+        self.work();
+    }
+
+    fn poll_event(&mut self) -> Option<Self::Event> {
+        self.done.pop_front()
+    }
+
+    fn poll_transmit(&mut self) -> Option<Bytes> {
+        self.session.poll_transmit()
+    }
+
+    fn poll_timeout(&self) -> Option<u64> {
+        None
+    }
+
+    fn handle_timeout(&mut self, _now_ms: u64) {}
+
+    fn handle_lost(&mut self) {
+        self.session.handle_lost();
+    }
+
+    fn is_closed(&self) -> bool {
+        self.session.is_closed()
     }
 }
 

@@ -1,12 +1,11 @@
-//! The I/O of one connection: TLS, bytes to and from the exchange, and a time limit on everything.
+//! One connection: TLS, the exchange on it, and a time limit on everything.
 
-use std::{collections::BTreeMap, io, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use aws_lc_rs::rand;
 use bytes::Bytes;
 use rustls::pki_types::ServerName;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     sync::{mpsc, oneshot},
     time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout},
@@ -16,6 +15,7 @@ use tracing::{info, warn};
 use usher_domain::ids::hex;
 use usher_hub::HubError;
 use usher_mqtt::packet::Connect;
+use usher_wire::{Broken, Machine as _, Wire};
 
 use crate::{
     address::Address,
@@ -27,8 +27,6 @@ const CONNECT_MAX: Duration = Duration::from_secs(3);
 /// Time for a job. A broker with few clients needs milliseconds; with thousands, whose files it writes at each change, a good part of a
 /// second.
 const ANSWER_MAX: Duration = Duration::from_secs(4);
-/// Time to write what is to be sent.
-const WRITE_MAX: Duration = Duration::from_secs(4);
 /// Jobs under way at once: enough to keep the broker busy, which does one after the other, and few enough that one that waits for the
 /// others' turns is not taken for one that is not answered.
 const IN_FLIGHT_MAX: usize = 4;
@@ -38,8 +36,6 @@ const WAITING_MAX: usize = 64;
 const KEEP_ALIVE_S: u16 = 30;
 /// Time between pings. Silence for a whole one of these means that the connection is lost.
 const PING_EVERY: Duration = Duration::from_secs(15);
-/// Bytes read at once.
-const READ_BYTES: usize = 16 * 1024;
 
 /// A job and who waits for its outcome.
 pub struct Request {
@@ -70,11 +66,10 @@ pub async fn open(address: &Address, connector: &TlsConnector) -> Result<mpsc::S
     Ok(sender)
 }
 
-/// A stream and the exchange on it.
+/// The stream and the exchange on it.
 struct Line {
-    io: TlsStream<TcpStream>,
+    wire: Wire<TlsStream<TcpStream>>,
     exchange: Exchange,
-    buffer: Vec<u8>,
 }
 
 impl Line {
@@ -90,39 +85,16 @@ impl Line {
             password: Some(Bytes::from(address.password.expose().to_owned().into_bytes())),
             ..Connect::default()
         };
-        let mut line = Self { io, exchange: Exchange::connect(connect, tag), buffer: vec![0; READ_BYTES] };
+        let mut line = Self { wire: Wire::new(io, Instant::now()), exchange: Exchange::connect(connect, tag) };
         loop {
-            line.write().await.map_err(|why| HubError::Unavailable(why.to_string()))?;
             if let Some(fault) = line.exchange.fault() {
                 return Err(fault.clone());
             }
             if line.exchange.is_ready() {
                 return Ok(line);
             }
-            line.read().await.map_err(|why| HubError::Unavailable(why.to_string()))?;
+            line.wire.turn(&mut line.exchange).await.map_err(|why| HubError::Unavailable(why.to_string()))?;
         }
-    }
-
-    /// Cancel-safe: what was read is with the exchange before this returns.
-    async fn read(&mut self) -> io::Result<()> {
-        match self.io.read(&mut self.buffer).await? {
-            0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the broker closed the connection")),
-            n => {
-                self.exchange.handle_bytes(self.buffer.get(..n).unwrap_or_default());
-                Ok(())
-            }
-        }
-    }
-
-    /// Not cancel-safe.
-    async fn write(&mut self) -> io::Result<()> {
-        let work = async {
-            while let Some(bytes) = self.exchange.poll_transmit() {
-                self.io.write_all(&bytes).await?;
-            }
-            self.io.flush().await
-        };
-        timeout(WRITE_MAX, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -140,9 +112,7 @@ async fn serve(mut line: Line, mut requests: mpsc::Receiver<Request>, place: Str
     match converse(&mut line, &mut requests, &mut waiters, &mut pings).await {
         Ok(()) => {
             line.exchange.disconnect();
-            // Nobody is left who would care whether the goodbye arrives.
-            let _ = line.write().await;
-            let _ = timeout(WRITE_MAX, line.io.shutdown()).await;
+            line.wire.finish(&mut line.exchange).await;
         }
         Err(End::Lost(why)) => {
             info!(broker = place, detail = %why, "the connection to the broker is lost; the next request makes a new one");
@@ -159,7 +129,7 @@ async fn serve(mut line: Line, mut requests: mpsc::Receiver<Request>, place: Str
 /// Why a connection ends.
 enum End {
     /// It was cut. Who waits may try again at once: brokers close an administrator's connection when its rights change, or restart.
-    Lost(io::Error),
+    Lost(Broken),
     /// The broker is at fault, or too slow.
     Fault(HubError),
 }
@@ -171,10 +141,8 @@ async fn converse(
     waiters: &mut BTreeMap<u64, Waiter>,
     pings: &mut Interval,
 ) -> Result<(), End> {
-    let mut heard = true;
     loop {
-        line.write().await.map_err(End::Lost)?;
-        while let Some((id, outcome)) = line.exchange.poll_done() {
+        while let Some((id, outcome)) = line.exchange.poll_event() {
             if let Some(waiter) = waiters.remove(&id) {
                 // A caller that has given up does not hear it.
                 let _ = waiter.reply.send(outcome);
@@ -186,10 +154,7 @@ async fn converse(
         // Jobs are numbered as they come and have equal time, so the first is the first to be overdue.
         let overdue = waiters.first_key_value().map(|(id, waiter)| (*id, waiter.until));
         tokio::select! {
-            read = line.read() => {
-                read.map_err(End::Lost)?;
-                heard = true;
-            }
+            turned = line.wire.turn(&mut line.exchange) => turned.map_err(End::Lost)?,
             request = requests.recv(), if waiters.len() < IN_FLIGHT_MAX => {
                 let Some(request) = request else { return Ok(()) };
                 let id = line.exchange.begin(request.job);
@@ -199,10 +164,9 @@ async fn converse(
                 return Err(End::Fault(line.exchange.give_up(overdue.map_or(0, |(id, _)| id))));
             }
             _ = pings.tick() => {
-                if !heard {
+                if !line.exchange.was_heard() {
                     return Err(End::Fault(HubError::Unavailable("the broker has fallen silent".into())));
                 }
-                heard = false;
                 line.exchange.ping();
             }
         }
