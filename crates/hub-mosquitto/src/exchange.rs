@@ -283,3 +283,6 @@ fn refusal(code: ConnectCode, user: &str) -> HubError {
         other => HubError::Unavailable(format!("the broker refuses the connection: {other:?}")),
     }
 }
+
+#[cfg(test)]
+mod tests;
