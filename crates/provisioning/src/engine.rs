@@ -319,7 +319,7 @@ pub enum Reply {
 
 fn primary_key(operation: &Operation) -> Option<Secret> {
     match &operation.device.credential {
-        DeviceCredential::SymmetricKeys { primary, .. } => Some(primary.clone()),
+        DeviceCredential::SymmetricKeys { primary, .. } | DeviceCredential::TpmKeys { primary, .. } => Some(primary.clone()),
         _ => None,
     }
 }
