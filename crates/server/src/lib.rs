@@ -15,11 +15,14 @@ mod metrics;
 mod mqtt;
 mod ports;
 mod prompt;
+mod ready;
+pub mod serve;
 mod served_names;
 mod site;
 mod start;
 mod tls;
 mod webhook;
+mod wiring;
 
 pub use dev::{DevOptions, Running};
 pub use manifest::Manifest;
