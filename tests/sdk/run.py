@@ -22,6 +22,7 @@ import bad  # noqa: E402
 import cases  # noqa: E402
 import management  # noqa: E402
 import metrics  # noqa: E402
+import nodes  # noqa: E402
 import reprovision  # noqa: E402
 import tenants  # noqa: E402
 import webhook  # noqa: E402
@@ -139,7 +140,7 @@ def run_named(title, find):
 
 
 # Cases that need servers of their own, which they start once the main one is stopped: SDKs fix the ports.
-APART = {"re-provisioning": reprovision, "allocation webhook": webhook}
+APART = {"re-provisioning": reprovision, "allocation webhook": webhook, "many nodes": nodes}
 
 
 def run_all(server, binary, only, rows, others):
