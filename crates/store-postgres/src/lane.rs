@@ -101,10 +101,7 @@ impl Lane {
         let held = match begin(&session, group).await {
             Ok(held) => held,
             Err(fault) => {
-                // Where it cannot be undone, the connection is dropped, and the server undoes it.
-                if session.plain("ROLLBACK").await.is_ok() {
-                    self.session = Some(session);
-                }
+                self.undo(session, &fault).await;
                 return Err(undone(fault));
             }
         };
@@ -121,14 +118,19 @@ impl Lane {
                 self.session = Some(session);
                 Ok(outcomes)
             }
-            // The server says that this transaction is undone: it is, for the statements went out within one.
-            Err(fault) if matches!(fault.kind, Kind::Taken | Kind::GaveWay) => {
-                if session.plain("ROLLBACK").await.is_ok() {
-                    self.session = Some(session);
-                }
+            // The server itself has refused a statement: the transaction it stands in is undone.
+            Err(fault) if fault.kind != Kind::Passing => {
+                self.undo(session, &fault).await;
                 Err(undone(fault))
             }
             Err(fault) => Err((Failure::Unknown(fault, marker), outcomes)),
+        }
+    }
+
+    /// Ends a transaction that failed. A connection in trouble is dropped instead, and the server undoes what was begun on it.
+    async fn undo(&mut self, session: Session, fault: &Fault) {
+        if fault.kind != Kind::Passing && session.plain("ROLLBACK").await.is_ok() {
+            self.session = Some(session);
         }
     }
 

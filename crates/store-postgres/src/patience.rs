@@ -25,13 +25,19 @@ impl Patience {
 
     /// Pauses, longer each time, and by chance, so that those who met do not meet again. False once there is none left.
     pub async fn pause(&mut self) -> bool {
+        match self.next(Instant::now()) {
+            Some(pause) => {
+                tokio::time::sleep(pause).await;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn next(&mut self, now: Instant) -> Option<Duration> {
         let pause = (FIRST * 2_u32.pow(self.tries.min(10))).min(LONGEST).mul_f64(chance());
         self.tries += 1;
-        if self.tries > TRIES_MAX || Instant::now() + pause > self.until {
-            return false;
-        }
-        tokio::time::sleep(pause).await;
-        true
+        (self.tries <= TRIES_MAX && now + pause <= self.until).then_some(pause)
     }
 }
 
@@ -47,12 +53,17 @@ fn chance() -> f64 {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn it_ends_in_time() {
-        let (started, mut patience, mut pauses) = (Instant::now(), Patience::new(Duration::from_millis(300)), 0);
-        while patience.pause().await {
+    #[test]
+    fn it_ends_by_time_and_by_tries() {
+        let started = Instant::now();
+        let (mut patience, mut now, mut pauses) = (Patience::new(Duration::from_secs(5)), started, 0);
+        while let Some(pause) = patience.next(now) {
+            assert!(pause <= LONGEST);
+            now += pause;
             pauses += 1;
         }
-        assert!(started.elapsed() < Duration::from_millis(600) && pauses >= 3, "{pauses} in {:?}", started.elapsed());
+        assert!(now <= started + Duration::from_secs(5) && (10..30).contains(&pauses), "{pauses}");
+        let mut patience = Patience::new(Duration::from_secs(1000));
+        assert_eq!(std::iter::from_fn(|| patience.next(started)).count() as u32, TRIES_MAX);
     }
 }

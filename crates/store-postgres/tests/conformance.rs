@@ -104,11 +104,11 @@ async fn commits_over_the_same_keys_in_any_order_end_and_stay_whole() {
             tokio::spawn(async move { store.commit(ops).await })
         })
         .collect();
-    let started = std::time::Instant::now();
     for task in tasks {
         assert_eq!(task.await.unwrap(), Ok(()));
     }
-    assert!(started.elapsed().as_secs() < 5, "they waited for each other: {:?}", started.elapsed());
+    let log = std::fs::read_to_string(server.folder().join("log")).unwrap();
+    assert!(!log.contains("deadlock detected"), "they waited for each other");
     let mut etags = Vec::new();
     for key in 0..20 {
         etags.push(stores[0].get(&conformance::key(&name(key))).await.unwrap().map(|stored| stored.etag));
