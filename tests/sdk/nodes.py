@@ -2,7 +2,7 @@
 """Three nodes of `usher serve` on one PostgreSQL. Devices register at any node and poll at any other, an operator enrolls at any node,
 while nodes and the database are killed with SIGKILL again and again and started anew.
 
-    target/venv/bin/python tests/sdk/nodes.py target/release/usher [--seconds 25] [--seed N]
+    target/venv/bin/python tests/sdk/nodes.py target/release/usher [--seconds 20] [--seed N]
 
 At the end: every registration and every enrollment that was acknowledged is there, once, with the ETag that was told; the meter shows no
 operation twice; a dump of the database holds no ID, key, host name or twin value.
@@ -323,7 +323,7 @@ class MqttVisit:
             client.loop_stop()
 
 
-def trial(binary, seconds=25, seed=None):
+def trial(binary, seconds=20, seed=None):
     seed = seed if seed is not None else int(time.time())
     installation = Installation(binary)
     try:
@@ -435,7 +435,7 @@ def all_cases(binary):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary", type=os.path.abspath)
-    parser.add_argument("--seconds", type=float, default=25)
+    parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--seed", type=int)
     given = parser.parse_args()
     started = time.monotonic()
