@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("usher-websocket", &[]),
     ("usher-store", &[]),
     ("usher-seal", &[]),
+    ("usher-outbound", &[]),
     // means
     ("usher-wire", &["usher-mqtt", "usher-amqp"]),
     ("usher-attestation", &["usher-domain"]),
