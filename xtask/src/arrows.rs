@@ -31,6 +31,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["usher-domain", "usher-attestation", "usher-allocation", "usher-hub", "usher-store", "usher-records", "usher-registry"],
     ),
     ("usher-hub-embedded", &["usher-domain", "usher-hub", "usher-store", "usher-records", "usher-attestation"]),
+    ("usher-hub-iothub", &["usher-domain", "usher-hub", "usher-attestation", "usher-outbound"]),
     // rim
     ("usher-api-device", &["usher-domain", "usher-provisioning", "usher-mqtt", "usher-amqp", "usher-wire"]),
     ("usher-api-management", &["usher-domain", "usher-registry", "usher-records", "usher-attestation"]),
