@@ -22,6 +22,7 @@ import bad  # noqa: E402
 import cases  # noqa: E402
 import management  # noqa: E402
 import metrics  # noqa: E402
+import mosquitto_hub  # noqa: E402
 import remote_hubs  # noqa: E402
 import reprovision  # noqa: E402
 import tenants  # noqa: E402
@@ -140,7 +141,7 @@ def run_named(title, find):
 
 
 # Cases that need servers of their own, which they start once the main one is stopped: SDKs fix the ports.
-APART = {"re-provisioning": reprovision, "allocation webhook": webhook}
+APART = {"re-provisioning": reprovision, "allocation webhook": webhook, "Mosquitto": mosquitto_hub}
 
 
 def run_all(server, binary, only, rows, others):
