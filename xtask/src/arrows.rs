@@ -43,6 +43,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("usher-hub-embedded", &["usher-domain", "usher-hub", "usher-store", "usher-records", "usher-attestation"]),
     ("usher-hub-mosquitto", &["usher-domain", "usher-hub", "usher-mqtt", "usher-wire"]),
+    ("usher-hub-iothub", &["usher-domain", "usher-hub", "usher-attestation", "usher-outbound"]),
     // rim
     ("usher-api-device", &["usher-domain", "usher-provisioning", "usher-mqtt", "usher-amqp", "usher-wire"]),
     ("usher-api-management", &["usher-domain", "usher-registry", "usher-records", "usher-attestation"]),

@@ -3,6 +3,7 @@
 //! Every call is idempotent: repeated after a crash or a lost answer it leaves the hub as one call would. Every implementation
 //! bounds its own waiting; a caller may also drop the future at any await.
 
+pub mod conformance;
 pub mod fake;
 
 use std::{fmt, future::Future, pin::Pin};
