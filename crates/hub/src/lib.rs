@@ -3,14 +3,18 @@
 //! Every call is idempotent: repeated after a crash or a lost answer it leaves the hub as one call would. Every implementation
 //! bounds its own waiting; a caller may also drop the future at any await.
 
+pub mod breaker;
 pub mod conformance;
 pub mod fake;
+pub mod guarded;
+pub mod health;
 
-use std::{fmt, future::Future, pin::Pin};
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use usher_domain::{
-    DeviceId, HubName,
+    DeviceId,
     hub_device::{DeviceSpec, InitialTwin},
+    service::LinkedHub,
 };
 
 /// A boxed future, so that the port can be used as a trait object.
@@ -76,6 +80,7 @@ pub trait Hub: Send + Sync + 'static {
 
 /// Finds the connector of a linked hub.
 pub trait Hubs: Send + Sync + 'static {
-    /// The hub by its name, or `None` where none is connected under it.
-    fn hub(&self, tenant: u32, name: &HubName) -> Option<std::sync::Arc<dyn Hub>>;
+    /// The connector to a hub that the service of `tenant` has linked, or `None` where this process has none for it. Sends nothing,
+    /// and gives the same connector to all who come with the same connection, so that they share its limits.
+    fn connect(&self, tenant: u32, linked: &LinkedHub) -> Option<Arc<dyn Hub>>;
 }

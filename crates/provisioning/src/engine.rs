@@ -35,6 +35,8 @@ use crate::{
 const ANSWER_AT_ONCE_WITHIN: Duration = Duration::from_millis(300);
 /// Operations that one node works on at a time; devices beyond are told to come back.
 const OPERATIONS_MAX: usize = 4096;
+/// Operations that one node keeps in mind while a hub is not ready, some KiB each. Beyond, they rest in the store alone.
+const RESTING_MAX: usize = 16_384;
 /// Tries at a record that others change at the same time.
 const CONFLICTS_MAX: usize = 5;
 
@@ -43,6 +45,7 @@ const CONFLICTS_MAX: usize = 5;
 pub struct Engine {
     pub(crate) ports: Arc<Ports>,
     pub(crate) running: Arc<Semaphore>,
+    pub(crate) resting: Arc<Semaphore>,
 }
 
 /// Everything the engine reaches the world through.
@@ -62,7 +65,8 @@ pub struct Ports {
 impl Engine {
     /// An engine over these ports.
     pub fn new(ports: Ports) -> Self {
-        Self { ports: Arc::new(ports), running: Arc::new(Semaphore::new(OPERATIONS_MAX)) }
+        let (running, resting) = (Arc::new(Semaphore::new(OPERATIONS_MAX)), Arc::new(Semaphore::new(RESTING_MAX)));
+        Self { ports: Arc::new(ports), running, resting }
     }
 
     /// Registers a device: proves it, records what is to be done, and does it, in the background where it takes longer.
@@ -231,10 +235,7 @@ impl Engine {
             return record;
         };
         let (engine, begun) = (self.clone(), record.clone());
-        let work = tokio::spawn(async move {
-            let _permit = permit;
-            worker::work(&engine, &tenant, begun).await
-        });
+        let work = tokio::spawn(async move { worker::work(&engine, &tenant, begun, permit).await });
         let settled = match timeout(ANSWER_AT_ONCE_WITHIN, work).await {
             Ok(Ok(settled)) => settled,
             Ok(Err(_)) | Err(_) => record,
