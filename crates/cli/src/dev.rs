@@ -44,6 +44,8 @@ fn options(arguments: Dev) -> DevOptions {
         mqtts_port: arguments.ports.mqtts_port,
         amqps_port: arguments.ports.amqps_port,
         hubs: arguments.hubs,
+        links: arguments.links,
+        hub_trust: arguments.hub_trust,
         id_scope: arguments.id_scope,
         name: arguments.name,
         webhook_trust: arguments.webhook_trust,

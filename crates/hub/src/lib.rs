@@ -78,6 +78,20 @@ pub trait Hub: Send + Sync + 'static {
     fn delete_device<'a>(&'a self, device_id: &'a DeviceId) -> BoxFuture<'a, Result<(), HubError>>;
 }
 
+impl Hub for Box<dyn Hub> {
+    fn ensure_device<'a>(&'a self, spec: &'a DeviceSpec, twin: TwinWrite<'a>) -> BoxFuture<'a, Result<(), HubError>> {
+        self.as_ref().ensure_device(spec, twin)
+    }
+
+    fn read_twin<'a>(&'a self, device_id: &'a DeviceId) -> BoxFuture<'a, Result<Option<InitialTwin>, HubError>> {
+        self.as_ref().read_twin(device_id)
+    }
+
+    fn delete_device<'a>(&'a self, device_id: &'a DeviceId) -> BoxFuture<'a, Result<(), HubError>> {
+        self.as_ref().delete_device(device_id)
+    }
+}
+
 /// Finds the connector of a linked hub.
 pub trait Hubs: Send + Sync + 'static {
     /// The connector to a hub that the service of `tenant` has linked, or `None` where this process has none for it. Sends nothing,

@@ -138,6 +138,11 @@ impl Engine {
         OPERATIONS_MAX.saturating_sub(self.running.available_permits())
     }
 
+    /// How many operations wait here for a hub to be ready.
+    pub fn resting(&self) -> usize {
+        RESTING_MAX.saturating_sub(self.resting.available_permits())
+    }
+
     pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         self.ports.entropy.fill(&mut bytes);

@@ -33,7 +33,10 @@ use crate::{
     amqp,
     dev_ca::DevCa,
     doors::Doors,
-    eraser, https, listener,
+    eraser, https,
+    linked_hubs::LinkedHubs,
+    links::{self, RemoteLink},
+    listener,
     manifest::{DeviceEndpoint, HubEndpoint, ManagementEndpoint, Manifest, ServiceEndpoint},
     mqtt,
     ports::{Bound, bind},
@@ -70,6 +73,10 @@ pub struct DevOptions {
     pub amqps_port: Option<u16>,
     /// Hubs with their regions.
     pub hubs: Vec<(HubName, String)>,
+    /// Remote hubs to link, with their regions.
+    pub links: Vec<RemoteLink>,
+    /// Root certificates that remote hubs may have besides the machine's, PEM.
+    pub hub_trust: Vec<PathBuf>,
     /// The ID scope; generated where `None`.
     pub id_scope: Option<IdScope>,
     /// The service's name.
@@ -88,6 +95,8 @@ impl DevOptions {
             mqtts_port: None,
             amqps_port: None,
             hubs: Vec::new(),
+            links: Vec::new(),
+            hub_trust: Vec::new(),
             id_scope: None,
             name: "dev".into(),
             webhook_trust: None,
@@ -103,6 +112,8 @@ pub struct Running {
     pub remarks: Vec<String>,
     /// The embedded hubs.
     pub hubs: Arc<EmbeddedHubs>,
+    /// All hubs that devices can be sent to.
+    pub linked_hubs: Arc<LinkedHubs>,
     folder: PathBuf,
     engine: Engine,
     stop: watch::Sender<bool>,
@@ -127,6 +138,7 @@ impl Running {
 /// Starts. `dev.json` is written last: once it is there, everything answers.
 pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     Manifest::remove(&options.state);
+    let client = links::client(&options.hub_trust)?;
     make_folder(&options.state)?;
     let (store, master) = open_store(&options.state)?;
     let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
@@ -152,9 +164,10 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     let manifest = manifest(&tenant, &hubs, &token, [https_port.port, mqtts_port.port, amqps_port.port])?;
     let remarks = [&https_port, &mqtts_port, &amqps_port].into_iter().filter_map(|bound| bound.instead.clone()).collect();
 
+    let linked_hubs = Arc::new(LinkedHubs::new(Arc::clone(&hubs), client, Arc::clone(&clock)));
     let ports = Ports {
         directory: Arc::clone(&directory),
-        hubs: hubs.clone(),
+        hubs: linked_hubs.clone(),
         webhook: webhook::webhook(options.webhook_trust.as_deref())?,
         clock: Arc::clone(&clock),
         entropy: Arc::clone(&entropy),
@@ -185,7 +198,7 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     let mut tasks = open_doors(&doors, &acceptor, https_port, [mqtts_port, amqps_port], &stopping);
     tasks.spawn(eraser::erase(directory, clock, stopping));
     manifest.write(&options.state).map_err(|error| folder_error(&options.state, &error))?;
-    Ok(Running { manifest, remarks, hubs, folder: options.state, engine, stop, tasks })
+    Ok(Running { manifest, remarks, hubs, linked_hubs, folder: options.state, engine, stop, tasks })
 }
 
 fn open_doors(
@@ -252,13 +265,14 @@ async fn ensure_service(
     for (name, _) in &wanted {
         hubs.ensure(name).await.map_err(|error| StartError::internal("making a hub", &error))?;
     }
-    match found {
-        None => directory.create(new_service(options, wanted, entropy)?).await.map_err(refused),
-        Some(tenant) => link_new_hubs(directory, tenant, options, wanted).await,
-    }
+    let tenant = match found {
+        None => directory.create(new_service(options, wanted, entropy)?).await.map_err(refused)?,
+        Some(tenant) => link_new_hubs(directory, tenant, options, wanted).await?,
+    };
+    links::ensure(directory, tenant, &options.links).await
 }
 
-fn refused(error: usher_domain::ServiceError) -> StartError {
+pub(crate) fn refused(error: usher_domain::ServiceError) -> StartError {
     StartError::new(format!("the provisioning service cannot be set up: {}", error.message), "Correct the option that is named.")
 }
 
@@ -382,7 +396,7 @@ fn manifest(tenant: &Tenant, hubs: &EmbeddedHubs, token: &Secret, [https, mqtts,
     })
 }
 
-fn unreadable(error: &usher_records::RecordError) -> StartError {
+pub(crate) fn unreadable(error: &usher_records::RecordError) -> StartError {
     let next = "If the master key was replaced, put the old one back; if files were damaged, restore a backup or use a new folder.";
     StartError::new(format!("the state cannot be read: {error}"), next)
 }

@@ -9,6 +9,8 @@ mod doors;
 mod eraser;
 mod handshake;
 mod https;
+mod linked_hubs;
+mod links;
 mod listener;
 mod manifest;
 mod metrics;
@@ -22,5 +24,7 @@ mod tls;
 mod webhook;
 
 pub use dev::{DevOptions, Running};
+pub use linked_hubs::LinkedHubs;
+pub use links::{InvalidLink, RemoteLink};
 pub use manifest::Manifest;
 pub use start::StartError;
