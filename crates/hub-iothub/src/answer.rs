@@ -156,25 +156,27 @@ mod tests {
 
     #[test]
     fn statuses_mean_what_provisioning_needs_to_know() {
-        let unavailable = |error: &HubError| matches!(error, HubError::Unavailable(_));
-        let unauthorized = |error: &HubError| matches!(error, HubError::Unauthorized(_));
-        let rejected = |error: &HubError| matches!(error, HubError::Rejected(_));
-        let cases: [(u16, &str, fn(&HubError) -> bool); 11] = [
-            (401, "IotHubUnauthorizedAccess", unauthorized),
-            (403, "IotHubUnauthorized", unauthorized),
-            (403, "IotHubQuotaExceeded", rejected),
-            (400, "ArgumentInvalid", rejected),
-            (413, "TooManyDevices", rejected),
-            (404, "IotHubNotFound", rejected),
-            (302, "", rejected),
-            (408, "", unavailable),
-            (500, "ServerError", unavailable),
-            (503, "ServiceUnavailable", unavailable),
-            (504, "", unavailable),
-        ];
-        for (status, code, expected) in cases {
+        let kind = |error: &HubError| match error {
+            HubError::Unavailable(_) => "unavailable",
+            HubError::Unauthorized(_) => "unauthorized",
+            HubError::Rejected(_) => "rejected",
+            HubError::Throttled { .. } => "throttled",
+        };
+        for (status, code, expected) in [
+            (401, "IotHubUnauthorizedAccess", "unauthorized"),
+            (403, "IotHubUnauthorized", "unauthorized"),
+            (403, "IotHubQuotaExceeded", "rejected"),
+            (400, "ArgumentInvalid", "rejected"),
+            (413, "TooManyDevices", "rejected"),
+            (404, "IotHubNotFound", "rejected"),
+            (302, "", "rejected"),
+            (408, "", "unavailable"),
+            (500, "ServerError", "unavailable"),
+            (503, "ServiceUnavailable", "unavailable"),
+            (504, "", "unavailable"),
+        ] {
             let error = read(&response(status, &[], &told(code))).unwrap_err();
-            assert!(expected(&error), "{status} {code}: {error:?}");
+            assert_eq!(kind(&error), expected, "{status} {code}: {error:?}");
         }
     }
 
