@@ -21,6 +21,7 @@ from azure.iot.deviceprovisioning import DeviceProvisioningClient
 from azure.iot.hub import IoTHubRegistryManager
 
 import certificates
+import metrics
 import python_device
 from faulty_hub import FaultyHub
 from server import Server, node
@@ -290,9 +291,16 @@ def late(world):
     assert on_far.count("r-late") == 1 and not [name for name in on_far if name.startswith("near-")], on_far
 
 
+def measured(world):
+    """The metrics tell how the far hub has been doing."""
+    calls = metrics.scrape(world.near, world.near.manifest["management"]["token"])["usher_hub_calls"]
+    far = {sample.labels["outcome"]: sample.value for sample in calls.samples if sample.labels["hub"] == FAR and sample.name.endswith("_total")}
+    assert far["answered"] > 10 and far["failed"] > 5 and far["throttled"] >= 1 and far["not made"] > 5, far
+
+
 def all_cases(world):
     faults = [
         ("killed and started again", killed), ("throttles", throttled), ("refuses the credentials", unauthorized), ("fails", faulty),
-        ("answers too late", late)]
+        ("answers too late", late), ("is told in the metrics", measured)]
     cases = [(f"{name} on a remote hub", work) for name, work in attested(world)]
     return cases + [(f"a remote hub {name}", lambda work=work: work(world)) for name, work in faults]

@@ -64,6 +64,9 @@ fn print_welcome(running: &Running, state: &str) {
     for hub in &manifest.hubs {
         println!("  hub                 {}", hub.connection_string);
     }
+    for hub in &running.remote_hubs {
+        println!("  remote hub          {} (region {})", hub.name, hub.region);
+    }
     println!("  trust this root     {state}/{}", manifest.trust);
     println!("  all of it, as JSON  {state}/dev.json");
     for remark in &running.remarks {

@@ -110,6 +110,8 @@ pub struct Running {
     pub manifest: Manifest,
     /// Ports that are not the usual ones, and why.
     pub remarks: Vec<String>,
+    /// Linked hubs of other processes.
+    pub remote_hubs: Vec<LinkedHub>,
     /// The embedded hubs.
     pub hubs: Arc<EmbeddedHubs>,
     /// All hubs that devices can be sent to.
@@ -193,12 +195,14 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
         management,
         hubs: Arc::clone(&hubs),
         hub_rest,
+        linked_hubs: Arc::clone(&linked_hubs),
     });
     let (stop, stopping) = watch::channel(false);
     let mut tasks = open_doors(&doors, &acceptor, https_port, [mqtts_port, amqps_port], &stopping);
     tasks.spawn(eraser::erase(directory, clock, stopping));
     manifest.write(&options.state).map_err(|error| folder_error(&options.state, &error))?;
-    Ok(Running { manifest, remarks, hubs, linked_hubs, folder: options.state, engine, stop, tasks })
+    let remote_hubs = links::remote(&tenant);
+    Ok(Running { manifest, remarks, remote_hubs, hubs, linked_hubs, folder: options.state, engine, stop, tasks })
 }
 
 fn open_doors(

@@ -9,6 +9,7 @@ mod doors;
 mod eraser;
 mod handshake;
 mod https;
+mod hub_metrics;
 mod linked_hubs;
 mod links;
 mod listener;

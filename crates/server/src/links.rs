@@ -96,6 +96,11 @@ pub fn client(files: &[PathBuf]) -> Result<Client, StartError> {
     Client::new(&trusted).map_err(|why| StartError::new(why.to_string(), "Name files with root certificates in PEM (--hub-trust)."))
 }
 
+/// The service's hubs that are not in this process.
+pub fn remote(tenant: &Tenant) -> Vec<LinkedHub> {
+    tenant.service.hubs.iter().filter(|hub| hub.connection != HubConnection::Embedded).cloned().collect()
+}
+
 /// Links the hubs that are not linked yet, and gives those that are the connection and region that were said now.
 pub async fn ensure(directory: &Directory, tenant: Tenant, links: &[RemoteLink]) -> Result<Tenant, StartError> {
     let name = tenant.service.name.clone();
