@@ -185,6 +185,22 @@ async fn credentials_refused_for_ten_minutes_fail_the_registration_with_the_code
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_operation_that_waits_sees_the_links_as_they_are_changed_meanwhile() {
+    let world = World::new(1).await;
+    world.enroll_device("d1", json!({ "allocationPolicy": "static", "iotHubs": ["a.example"] })).await;
+    world.a.fail_next(vec![Fault::Before(HubError::Unauthorized("key".into())); 500]);
+    let told = world.register("d1").await.unwrap();
+    assert_eq!(told.status, "assigning");
+    let mut stored = world.directory.service("world").await.unwrap().unwrap();
+    stored.value.hubs.retain(|hub| hub.name.as_str() != "a.example");
+    world.directory.update(stored.value, stored.etag).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+    let polled = world.poll("d1", &told.operation_id).await.unwrap();
+    assert_eq!(polled.status, "failed");
+    assert!(polled.registration_state.unwrap().error_message.unwrap().contains("not linked any more"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn devices_of_a_dead_hub_take_no_places_from_others() {
     let world = World::new(1).await;
     world.a.fail_next(vec![Fault::Before(HubError::Unavailable("down".into())); 10_000]);
