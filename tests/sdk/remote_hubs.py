@@ -75,7 +75,8 @@ class World:
         self.between = FaultyHub(FAR, self.far.trust)
         folder = self.far.folder
         (folder / "between.pem").write_text(self.between.certificate)
-        link = "far=" + self.far.hub.replace(f"HostName={FAR};", f"HostName={FAR}:{self.between.port};")
+        self.link_text = self.far.hub.replace(f"HostName={FAR};", f"HostName={FAR}:{self.between.port};")
+        link = "far=" + self.link_text
         try:
             self.near = Server(binary, "--link", link, "--hub-trust", str(folder / "between.pem"))
         except BaseException:
@@ -85,6 +86,7 @@ class World:
         # Devices talk to both ushers, each with a CA of its own.
         both = folder / "both.pem"
         both.write_text(pathlib.Path(self.near.trust).read_text() + pathlib.Path(self.far.trust).read_text())
+        self.near.binary = binary
         self.near.trust = self.trust = os.environ["REQUESTS_CA_BUNDLE"] = str(both)
         self.near.node_env["NODE_EXTRA_CA_CERTS"] = self.near.node_env["REQUESTS_CA_BUNDLE"] = str(both)
         self.hub, self.near_hub = self.far.hub, self.near.manifest["hubs"][0]["hostName"]
@@ -104,6 +106,11 @@ class World:
     def remove(self):
         self.near.remove()
         shutil.rmtree(self.far.folder, ignore_errors=True)
+
+    def link(self, connection_string):
+        """Gives the far hub's link another connection string, as an operator would."""
+        command = [self.near.binary, "hub", "update", FAR, "--connection-string", "-", "--state", self.near.folder / "state"]
+        subprocess.run(command, input=connection_string + "\n", text=True, check=True, capture_output=True, timeout=30)
 
     def enroll(self, name, attestation, hub=FAR):
         self.service.enrollment.create_or_update(name, {
@@ -268,6 +275,19 @@ def unauthorized(world):
     assert "refuses the service's credentials" in log and "shared access policy" in log, "the log names no mend"
 
 
+def linked_anew(world):
+    """A link with a wrong key: its devices wait, and are assigned once an operator has given it the right one."""
+    world.link(world.link_text.split("SharedAccessKey=")[0] + "SharedAccessKey=" + base64.b64encode(b"wrong" * 8).decode())
+    try:
+        device = world.begin("r-relinked", world.keyed("r-relinked"))
+        time.sleep(3)
+        assert device.is_waiting(), "the device was turned away"
+    finally:
+        world.link(world.link_text)
+    assert device.assigned() == FAR
+    world.check_on_far("r-relinked", "sas")
+
+
 def faulty(world):
     """500 from the hub: no storm, and everyone is assigned after it."""
     requests = in_trouble(world, "faulty", (500, {}), 8)
@@ -301,6 +321,7 @@ def measured(world):
 def all_cases(world):
     faults = [
         ("killed and started again", killed), ("throttles", throttled), ("refuses the credentials", unauthorized), ("fails", faulty),
+        ("is linked with a wrong key and then anew", linked_anew),
         ("answers too late", late), ("is told in the metrics", measured)]
     cases = [(f"{name} on a remote hub", work) for name, work in attested(world)]
     return cases + [(f"a remote hub {name}", lambda work=work: work(world)) for name, work in faults]

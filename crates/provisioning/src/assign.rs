@@ -173,6 +173,7 @@ mod tests {
         ProvisioningService {
             name: "s".into(),
             tenant: 1,
+            resource: usher_domain::service::ResourceMetadata::default(),
             id_scope: usher_domain::IdScope::parse("0ne00000001").unwrap(),
             host_name: "s.example".into(),
             policies: Vec::new(),
