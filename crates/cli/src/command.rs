@@ -58,7 +58,7 @@ pub struct Dev {
     /// Embedded hub to make and link, with its region; repeat for several [default: localhost]
     #[arg(long = "hub", value_name = "NAME[=REGION]", value_parser = parse_hub)]
     pub hubs: Vec<(HubName, String)>,
-    /// Remote IoT hub, or another usher's, to link by its connection string, with its region; repeat for several
+    /// Remote IoT hub, another usher's or a Mosquitto broker, to link by its connection string or URL, with its region; repeat for several
     #[arg(long = "link", value_name = "[REGION=]CONNECTION_STRING")]
     pub links: Vec<RemoteLink>,
     /// Root certificates to trust in remote hubs besides the machine's, PEM; repeat for several

@@ -60,7 +60,7 @@ pub fn etag(found: &Value) -> Option<&str> {
 
 fn authentication(credential: &DeviceCredential) -> Value {
     match credential {
-        DeviceCredential::SymmetricKeys { primary, secondary } => json!({
+        DeviceCredential::SymmetricKeys { primary, secondary } | DeviceCredential::TpmKeys { primary, secondary } => json!({
             "type": "sas",
             "symmetricKey": { "primaryKey": primary.expose(), "secondaryKey": secondary.expose() },
         }),
@@ -78,7 +78,7 @@ fn is_brought(found: &Value, spec: &DeviceSpec) -> bool {
     let edge = found.pointer("/capabilities/iotEdge").and_then(Value::as_bool).unwrap_or(false);
     edge == spec.iot_edge
         && match &spec.credential {
-            DeviceCredential::SymmetricKeys { primary, secondary } => {
+            DeviceCredential::SymmetricKeys { primary, secondary } | DeviceCredential::TpmKeys { primary, secondary } => {
                 kind == "sas"
                     && text("/authentication/symmetricKey/primaryKey") == primary.expose()
                     && text("/authentication/symmetricKey/secondaryKey") == secondary.expose()

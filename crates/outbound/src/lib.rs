@@ -19,6 +19,7 @@ use hyper_util::{
 use rustls::{ClientConfig, crypto::aws_lc_rs, pki_types::CertificateDer};
 
 pub use error::OutboundError;
+pub use roots::trusted_roots;
 
 /// Idle connections kept for each host. More are closed after use.
 const IDLE_PER_HOST_MAX: usize = 16;
@@ -56,7 +57,7 @@ impl Client {
         let tls = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
             .with_safe_default_protocol_versions()
             .map_err(|why| OutboundError::Trust(why.to_string()))?
-            .with_root_certificates(roots::gather(extra_trust)?)
+            .with_root_certificates(trusted_roots(extra_trust)?)
             .with_no_client_auth();
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);

@@ -5,7 +5,11 @@ use rustls::{RootCertStore, pki_types::CertificateDer};
 use crate::OutboundError;
 
 /// The machine's roots and the extra ones. Unreadable roots of the machine are left out, as every client on it does.
-pub fn gather(extra: &[CertificateDer<'static>]) -> Result<RootCertStore, OutboundError> {
+/// Reads files.
+///
+/// # Errors
+/// [`OutboundError::Trust`] where one of `extra` is no certificate.
+pub fn trusted_roots(extra: &[CertificateDer<'static>]) -> Result<RootCertStore, OutboundError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     for certificate in extra {

@@ -140,7 +140,7 @@ impl Running {
 /// Starts. `dev.json` is written last: once it is there, everything answers.
 pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     Manifest::remove(&options.state);
-    let client = links::client(&options.hub_trust)?;
+    let outside = links::outside(&options.hub_trust)?;
     make_folder(&options.state)?;
     let (store, master) = open_store(&options.state)?;
     let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
@@ -166,7 +166,7 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     let manifest = manifest(&tenant, &hubs, &token, [https_port.port, mqtts_port.port, amqps_port.port])?;
     let remarks = [&https_port, &mqtts_port, &amqps_port].into_iter().filter_map(|bound| bound.instead.clone()).collect();
 
-    let linked_hubs = Arc::new(LinkedHubs::new(Arc::clone(&hubs), client, Arc::clone(&clock)));
+    let linked_hubs = Arc::new(LinkedHubs::new(Arc::clone(&hubs), outside, Arc::clone(&clock)));
     let ports = Ports {
         directory: Arc::clone(&directory),
         hubs: linked_hubs.clone(),

@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use rustls::RootCertStore;
 use tracing::error;
 use usher_domain::{
     DeviceId, HubName, Secret,
@@ -17,6 +18,7 @@ use usher_domain::{
 use usher_hub::{BoxFuture, Hub, HubError, Hubs, TwinWrite, guarded::Guarded, health::HubHealth};
 use usher_hub_embedded::{EmbeddedHub, EmbeddedHubs};
 use usher_hub_iothub::{Connection, IotHub};
+use usher_hub_mosquitto::MosquittoHub;
 use usher_outbound::Client;
 
 /// Names under which connectors are kept. Far more hubs than one installation links; beyond, those that nobody uses are dropped.
@@ -24,10 +26,19 @@ const NAMES_MAX: usize = 10_000;
 /// Connections kept for one name: after a change of keys the old one is of no use, but two services may differ for a while.
 const CONNECTIONS_PER_NAME_MAX: usize = 4;
 
+/// How hubs outside this process are reached.
+#[derive(Clone)]
+pub struct Outside {
+    /// For those that speak HTTPS.
+    pub client: Client,
+    /// Whom all others are trusted by.
+    pub roots: Arc<RootCertStore>,
+}
+
 /// The hubs that this process can reach.
 pub struct LinkedHubs {
     embedded: Arc<EmbeddedHubs>,
-    client: Client,
+    outside: Outside,
     clock: Arc<dyn Clock>,
     remote: Mutex<BTreeMap<HubName, Vec<Remote>>>,
 }
@@ -40,9 +51,9 @@ struct Remote {
 }
 
 impl LinkedHubs {
-    /// Embedded hubs, and remote ones through `client`.
-    pub fn new(embedded: Arc<EmbeddedHubs>, client: Client, clock: Arc<dyn Clock>) -> Self {
-        Self { embedded, client, clock, remote: Mutex::default() }
+    /// Embedded hubs, and remote ones through `outside`.
+    pub fn new(embedded: Arc<EmbeddedHubs>, outside: Outside, clock: Arc<dyn Clock>) -> Self {
+        Self { embedded, outside, clock, remote: Mutex::default() }
     }
 
     /// How the remote hubs that were called so far have been doing, by name. Embedded hubs are not among them: they have no limit and
@@ -55,11 +66,13 @@ impl LinkedHubs {
     fn reach(&self, linked: &LinkedHub) -> Box<dyn Hub> {
         match &linked.connection {
             HubConnection::IotHub { connection_string } => match Connection::parse(connection_string.expose()) {
-                Ok(connection) => Box::new(IotHub::new(connection, self.client.clone(), Arc::clone(&self.clock))),
+                Ok(connection) => Box::new(IotHub::new(connection, self.outside.client.clone(), Arc::clone(&self.clock))),
                 Err(why) => unusable(linked, &why.to_string()),
             },
-            // The connector to Mosquitto brokers goes here.
-            HubConnection::Mosquitto { .. } => unusable(linked, "this server cannot use MQTT brokers as hubs"),
+            HubConnection::Mosquitto { url } => match MosquittoHub::new(url, Arc::clone(&self.outside.roots)) {
+                Ok(hub) => Box::new(hub),
+                Err(why) => unusable(linked, &why.to_string()),
+            },
             HubConnection::Embedded => unusable(linked, "this process has no embedded hub of this name"),
         }
     }

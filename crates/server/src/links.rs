@@ -1,24 +1,25 @@
 //! Links to remote hubs as `usher dev` is told of them on its command line.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
 
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use usher_domain::{
     HubName,
     service::{HubConnection, LinkedHub},
 };
-use usher_outbound::Client;
+use usher_outbound::{Client, OutboundError, trusted_roots};
 use usher_registry::{Directory, Tenant};
 
 use crate::{
     StartError,
     dev::{refused, unreadable},
+    linked_hubs::Outside,
 };
 
 /// The region of a remote hub where none is said.
 const REGION_DEFAULT: &str = "remote";
 
-/// A remote hub to link: `REGION=CONNECTION_STRING`, or the connection string alone. Its `Debug` shows no key.
+/// A remote hub to link: `REGION=CONNECTION_STRING`, or the connection string (or broker's URL) alone. Its `Debug` shows no key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RemoteLink {
     /// The name under which it is linked, and which devices are told.
@@ -35,7 +36,11 @@ pub struct InvalidLink(String);
 
 impl fmt::Display for InvalidLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; it must be [REGION=]HostName=…;SharedAccessKeyName=…;SharedAccessKey=…", self.0)
+        write!(
+            f,
+            "{}; it must be [REGION=]HostName=…;SharedAccessKeyName=…;SharedAccessKey=… or [REGION=]mosquitto://user:password@host",
+            self.0
+        )
     }
 }
 
@@ -77,8 +82,8 @@ impl RemoteLink {
     }
 }
 
-/// The client for remote hubs, trusting the machine's roots and those in `files`.
-pub fn client(files: &[PathBuf]) -> Result<Client, StartError> {
+/// What remote hubs are reached through, trusting the machine's roots and those in `files`.
+pub fn outside(files: &[PathBuf]) -> Result<Outside, StartError> {
     let mut trusted = Vec::new();
     for file in files {
         let failed = |why: &dyn fmt::Display| {
@@ -93,7 +98,9 @@ pub fn client(files: &[PathBuf]) -> Result<Client, StartError> {
             return Err(failed(&"there is no certificate in it"));
         }
     }
-    Client::new(&trusted).map_err(|why| StartError::new(why.to_string(), "Name files with root certificates in PEM (--hub-trust)."))
+    let failed = |why: OutboundError| StartError::new(why.to_string(), "Name files with root certificates in PEM (--hub-trust).");
+    let roots = Arc::new(trusted_roots(&trusted).map_err(failed)?);
+    Ok(Outside { client: Client::new(&trusted).map_err(failed)?, roots })
 }
 
 /// The service's hubs that are not in this process.
