@@ -101,12 +101,13 @@ async fn answer(engine: &Engine, peer: &Peer, request: &Request<Bytes>, tracking
         Action::Register => {
             match engine.register(&claim, request.body()).await? {
                 // .NET takes 202 alone for register, final answers included (azure-iot-sdk-csharp: RuntimeRegistration.cs).
-                Reply::Status(document) => Ok(Outcome { status: 202, ..Outcome::operation(&document) }),
+                Reply::Status(document) => Ok(Outcome { status: 202, ..Outcome::operation(engine, &claim, &document).await }),
                 Reply::Challenge(blob) => Ok(Outcome::challenge(&blob)),
             }
         }
         Action::Operation(operation_id) => {
-            engine.operation_status(&claim, &operation_id).await.map(|document| Outcome::operation(&document))
+            let document = engine.operation_status(&claim, &operation_id).await?;
+            Ok(Outcome::operation(engine, &claim, &document).await)
         }
         Action::Lookup => {
             let document = engine.registration(&claim).await?;

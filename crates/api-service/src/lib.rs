@@ -60,6 +60,7 @@ impl ServiceApi {
     async fn answer(&self, request: &Request<Bytes>, now: Timestamp) -> Result<Reply, Denial> {
         let route = route::find(request.method(), request.uri().path())?;
         let tenant = authorize::authorize(&self.directory, request, route.door.right, now).await?;
+        tenant.admit_operation(now)?;
         request::check(request, route.door.endpoint)?;
         endpoints::call(&tenant, &route, request, now).await
     }

@@ -18,6 +18,8 @@ mod kind;
 mod outgoing;
 mod query;
 mod references;
+mod quota;
+mod rates;
 mod registrations;
 mod registry;
 mod signers;

@@ -18,6 +18,7 @@ use usher_domain::{
     enrollment::AllocationPolicy,
     ids::hex,
     service::{AccessPolicy, HubConnection, LinkedHub, ProvisioningService, Right},
+    service_limits::ServiceLimits,
 };
 use usher_hub_embedded::EmbeddedHubs;
 use usher_provisioning::{Engine, Ports, Transport};
@@ -76,6 +77,8 @@ pub struct DevOptions {
     pub name: String,
     /// PEM file of CAs that allocation webhooks may have their certificates from, beside the machine's roots.
     pub webhook_trust: Option<PathBuf>,
+    /// The service's limits, from this start on.
+    pub limits: ServiceLimits,
 }
 
 impl DevOptions {
@@ -91,6 +94,8 @@ impl DevOptions {
             id_scope: None,
             name: "dev".into(),
             webhook_trust: None,
+            // Throttling would only make tests slow; it is no part of what they test, unless they ask for it.
+            limits: ServiceLimits::NONE,
         }
     }
 }
@@ -236,7 +241,7 @@ fn open_store(folder: &Path) -> Result<(Arc<dyn Store>, MasterKey), StartError> 
     Ok((Arc::new(store), master))
 }
 
-/// The service of the wanted name, made on the first start; later starts link hubs that are new.
+/// The service of the wanted name, made on the first start; later starts link hubs that are new and set the limits.
 async fn ensure_service(
     directory: &Directory,
     hubs: &EmbeddedHubs,
@@ -286,6 +291,7 @@ fn new_service(options: &DevOptions, hubs: Vec<(HubName, String)>, entropy: &dyn
         hubs: hubs.into_iter().map(|(name, region)| linked(name, region)).collect(),
         allocation: AllocationPolicy::Hashed,
         resource: usher_domain::service::ResourceMetadata::default(),
+        limits: options.limits,
     })
 }
 
@@ -307,7 +313,9 @@ async fn link_new_hubs(
     }
     let new: Vec<_> = wanted.into_iter().filter(|(name, _)| tenant.service.hub(name).is_none()).collect();
     let stored = directory.service(&options.name).await.map_err(|error| unreadable(&error))?;
-    if let (false, Some(mut stored)) = (new.is_empty(), stored) {
+    let is_current = new.is_empty() && tenant.service.limits == options.limits;
+    if let (false, Some(mut stored)) = (is_current, stored) {
+        stored.value.limits = options.limits;
         stored.value.hubs.extend(new.into_iter().map(|(name, region)| linked(name, region)));
         directory.update(stored.value, stored.etag).await.map_err(refused)?;
     }

@@ -15,6 +15,7 @@ use usher_domain::{
     enrollment::{AllocationPolicy, EnrollmentRef},
     registration::{Assignment, ProofSummary, Registration, State, Substatus},
     service::{AccessPolicy, HubConnection, LinkedHub, ProvisioningService, Right},
+    service_limits::ServiceLimits,
 };
 use usher_registry::{Directory, Tenant};
 use usher_seal::MasterKey;
@@ -62,6 +63,7 @@ fn service(host: &str, id_scope: &str, first_key: u8) -> ProvisioningService {
         }],
         allocation: AllocationPolicy::Hashed,
         resource: usher_domain::service::ResourceMetadata::default(),
+        limits: ServiceLimits::NONE,
     }
 }
 
