@@ -199,3 +199,6 @@ fn full(what: Held, limit: i64) -> ServiceError {
     let why = format!("This service holds {limit} {}, as many as it may. Delete some, or raise the limit.", what.noun());
     ServiceError::with(ErrorCode::QuotaExceeded, why)
 }
+
+#[cfg(test)]
+mod tests;
