@@ -7,6 +7,7 @@
 mod authorize;
 mod denial;
 mod endpoints;
+mod openapi;
 mod reply;
 mod request;
 mod route;
@@ -21,6 +22,7 @@ use usher_domain::{
 };
 use usher_registry::Directory;
 
+pub use openapi::{OPENAPI, OPENAPI_PATH, openapi};
 pub use request::BODY_BYTES_MAX;
 pub use route::{Door, doors};
 
