@@ -100,7 +100,7 @@ def check(server, document, token, wanted):
         command = [
             pathlib.Path(sys.executable).with_name("schemathesis"), "run", schema, "--url", url, "--header", f"Authorization:{token}",
             "--tls-verify", server.trust, "--checks", ",".join(CHECKS), "--seed", str(SEED), "--max-examples", str(EXAMPLES),
-            "--workers", "4", "--continue-on-failure", "--request-timeout", "20", "--warnings", "off",
+            "--continue-on-failure", "--request-timeout", "20", "--warnings", "off",
         ]
         done = subprocess.run(command, cwd=folder, text=True, capture_output=True, timeout=TIME_MAX_S)
         if done.returncode != 0:
