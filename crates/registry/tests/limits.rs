@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use usher_domain::{
     ErrorCode, HubName,
     limits::{
-        BULK_ITEMS_MAX, DEVICE_ID_CHARS_MAX, ID_CHARS_MAX, KEY_BYTES_MAX, KEY_BYTES_MIN, LINKED_HUBS_MAX, POLICIES_MAX, TWIN_BYTES_MAX,
-        TWIN_LEVELS_MAX,
+        BULK_ITEMS_MAX, DEVICE_ID_CHARS_MAX, ID_CHARS_MAX, KEY_BYTES_MAX, KEY_BYTES_MIN, LINKED_HUBS_MAX, PAGE_ITEMS_MAX, POLICIES_MAX,
+        TWIN_BYTES_MAX, TWIN_LEVELS_MAX,
     },
     service::{LinkedHub, ProvisioningService},
 };
-use usher_registry::{BulkRequest, Filter, GROUPS_PER_SIGNER_MAX, Kind, QUERY_CHARS_MAX, bulk_from_json};
+use usher_registry::{BulkRequest, Filter, GROUPS_PER_SIGNER_MAX, Kind, PageRequest, QUERY_CHARS_MAX, bulk_from_json};
 use world::{World, ca, code, group, individual, service, with, world, x509_group};
 
 /// An enrollment that is taken, and one that goes too far, refused with this code.
@@ -94,6 +94,8 @@ async fn bulk_requests_and_queries() {
     let query = |chars: usize| Filter::parse(Some(&format!("{:<chars$}", "SELECT *")), Kind::Individual);
     assert!(query(QUERY_CHARS_MAX).is_ok());
     assert_eq!(code(query(QUERY_CHARS_MAX + 1)), Some(ErrorCode::InvalidBody));
+    let page = |wished: usize| PageRequest { max_items: Some(wished), continuation: None }.items();
+    assert_eq!([1, PAGE_ITEMS_MAX, PAGE_ITEMS_MAX + 1].map(page), [1, PAGE_ITEMS_MAX, PAGE_ITEMS_MAX], "larger wishes are cut");
 }
 
 #[tokio::test]
