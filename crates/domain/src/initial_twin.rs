@@ -1,6 +1,11 @@
 //! Reading an initial twin: an enrollment's, or one that an allocation webhook answers with.
 
-use crate::{ErrorCode, ServiceError, document::InitialTwinDocument, hub_device::InitialTwin, limits::{TWIN_BYTES_MAX, TWIN_LEVELS_MAX}};
+use crate::{
+    ErrorCode, ServiceError,
+    document::InitialTwinDocument,
+    hub_device::InitialTwin,
+    limits::{TWIN_BYTES_MAX, TWIN_LEVELS_MAX},
+};
 use serde_json::{Map, Value};
 
 /// Members that twin collections carry when a tool sends back what it read (azure-rest-api-specs: TwinCollection; .NET writes them

@@ -33,6 +33,7 @@ use crate::{
     ambient::{SystemClock, SystemEntropy},
     amqp,
     dev_ca::DevCa,
+    dev_limits,
     doors::Doors,
     eraser, https, listener,
     manifest::{DeviceEndpoint, HubEndpoint, ManagementEndpoint, Manifest, ServiceEndpoint},
@@ -77,7 +78,7 @@ pub struct DevOptions {
     pub name: String,
     /// PEM file of CAs that allocation webhooks may have their certificates from, beside the machine's roots.
     pub webhook_trust: Option<PathBuf>,
-    /// The service's limits, from this start on.
+    /// The limits of all services, from this start on.
     pub limits: ServiceLimits,
 }
 
@@ -141,6 +142,7 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     let directory = Directory::open(Arc::clone(&store), master).await.map_err(|error| unreadable(&error))?;
     let directory = Arc::new(directory);
     let tenant = ensure_service(&directory, &hubs, &options, entropy.as_ref()).await?;
+    dev_limits::set(&directory, options.limits).await?;
 
     let ca = ensure_ca(&system, clock.as_ref(), entropy.as_ref()).await?;
     std::fs::write(options.state.join(TRUST), &ca.certificate).map_err(|error| folder_error(&options.state, &error))?;
@@ -172,7 +174,13 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
             entropy: Arc::clone(&entropy),
             site: Arc::new(ServerSite { hubs: Arc::clone(&hubs), names }),
         },
-        ManagementSettings { token, device_host: DEVICE_HOST.into(), domain: SERVICE_DOMAIN.into(), https_port: https_port.port },
+        ManagementSettings {
+            token,
+            device_host: DEVICE_HOST.into(),
+            domain: SERVICE_DOMAIN.into(),
+            https_port: https_port.port,
+            limits: options.limits,
+        },
     );
     let service = usher_api_service::ServiceApi::new(Arc::clone(&directory), Arc::clone(&clock), entropy);
     let hub_rest = HubRest::new(Arc::clone(&hubs));
@@ -241,7 +249,7 @@ fn open_store(folder: &Path) -> Result<(Arc<dyn Store>, MasterKey), StartError> 
     Ok((Arc::new(store), master))
 }
 
-/// The service of the wanted name, made on the first start; later starts link hubs that are new and set the limits.
+/// The service of the wanted name, made on the first start; later starts link hubs that are new.
 async fn ensure_service(
     directory: &Directory,
     hubs: &EmbeddedHubs,
@@ -313,9 +321,7 @@ async fn link_new_hubs(
     }
     let new: Vec<_> = wanted.into_iter().filter(|(name, _)| tenant.service.hub(name).is_none()).collect();
     let stored = directory.service(&options.name).await.map_err(|error| unreadable(&error))?;
-    let is_current = new.is_empty() && tenant.service.limits == options.limits;
-    if let (false, Some(mut stored)) = (is_current, stored) {
-        stored.value.limits = options.limits;
+    if let (false, Some(mut stored)) = (new.is_empty(), stored) {
         stored.value.hubs.extend(new.into_iter().map(|(name, region)| linked(name, region)));
         directory.update(stored.value, stored.etag).await.map_err(refused)?;
     }

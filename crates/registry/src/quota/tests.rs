@@ -22,6 +22,7 @@ async fn nodes(most: i64) -> [Tenant; 2] {
         policies: Vec::new(),
         hubs: Vec::new(),
         allocation: AllocationPolicy::Hashed,
+        resource: usher_domain::service::ResourceMetadata::default(),
         limits,
     };
     let tenant = first.create(service).await.unwrap();
