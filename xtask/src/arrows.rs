@@ -21,13 +21,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("usher-wire", &["usher-mqtt", "usher-amqp"]),
     ("usher-attestation", &["usher-domain"]),
     ("usher-allocation", &["usher-domain"]),
+    ("usher-throttle", &["usher-domain"]),
     ("usher-hub", &["usher-domain"]),
     ("usher-webhook", &["usher-domain"]),
     ("usher-webhook-http", &["usher-domain", "usher-webhook", "usher-outbound"]),
     ("usher-store-embedded", &["usher-store"]),
     ("usher-records", &["usher-domain", "usher-store", "usher-seal"]),
     // use cases
-    ("usher-registry", &["usher-domain", "usher-store", "usher-seal", "usher-records", "usher-attestation"]),
+    ("usher-registry", &["usher-domain", "usher-store", "usher-seal", "usher-records", "usher-attestation", "usher-throttle"]),
     (
         "usher-provisioning",
         &[
@@ -53,7 +54,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // wiring: may use every room
     ("usher-server", &["*"]),
     ("usher", &["*"]),
-    ("xtask", &[]),
+    ("xtask", &["usher-domain"]),
 ];
 
 /// Complaints about arrows that the table does not have.

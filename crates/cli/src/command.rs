@@ -73,6 +73,9 @@ pub struct Dev {
     /// CAs, PEM, that allocation webhooks may have their certificates from, beside the machine's roots
     #[arg(long, value_name = "FILE")]
     pub webhook_trust: Option<PathBuf>,
+    /// Limits of the provisioning service: `dps` has the cloud's rates and numbers, to see how clients take them
+    #[arg(long, value_enum, default_value_t = Limits::None)]
+    pub limits: Limits,
     /// How to log, on standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log: LogFormat,
@@ -93,6 +96,14 @@ pub struct PortOptions {
     /// Port for AMQP over TLS [default: 5671]
     #[arg(long, value_name = "PORT")]
     pub amqps_port: Option<u16>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Limits {
+    /// The documented ones of Azure IoT Hub DPS
+    Dps,
+    /// None
+    None,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
