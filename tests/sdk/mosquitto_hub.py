@@ -1,7 +1,4 @@
-#!/usr/bin/env python3
 """A Mosquitto broker as a hub: Azure's SDKs enroll and provision, and Mosquitto's own clients live the device's life on the broker.
-
-    target/venv/bin/python tests/sdk/mosquitto_hub.py target/release/usher
 
 Needs mosquitto and mosquitto-clients. The broker is set up as docs/mosquitto.md says.
 """
@@ -15,7 +12,6 @@ import pathlib
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.parse
@@ -198,26 +194,25 @@ def by_certificate(server, broker):
     assert broker.hear(f"devices/{name}/twin/desired", name, identity=other) is None, "another device reads its twin"
 
 
-def main():
+def tells_no_password(server):
+    log = server.log()
+    assert USHER_PASSWORD not in log and urllib.parse.quote(USHER_PASSWORD, safe="") not in log
+
+
+def ends(server, broker):
+    """Stops both; what they said is kept where a case needs a look at it."""
+    broker.stop()
+    assert server.stop() == 0
+    server.remove()
+
+
+def all_cases(binary):
+    """Needs a server of its own, with the broker linked."""
     broker = Broker()
-    try:
-        server = Server(sys.argv[1], "--link", broker.link, "--hub-trust", str(broker.trust))
-        try:
-            for case in (by_key, by_certificate):
-                case(server, broker)
-                print(f"ok  {case.__name__}", flush=True)
-            assert USHER_PASSWORD not in server.log() and urllib.parse.quote(USHER_PASSWORD, safe="") not in server.log()
-        except BaseException:
-            print(server.log()[-4000:], (broker.folder / "log").read_text()[-2000:], sep="\n")
-            raise
-        finally:
-            assert server.stop() == 0
-            server.remove()
-    finally:
-        broker.stop()
-
-
-if __name__ == "__main__":
-    sys.argv[1] = os.path.abspath(sys.argv[1])
-    os.chdir(os.path.dirname(os.path.abspath(__file__)))
-    main()
+    server = Server(binary, "--link", broker.link, "--hub-trust", str(broker.trust))
+    return [
+        ("a device by its key lives on a Mosquitto broker", lambda: by_key(server, broker)),
+        ("a device by its certificate lives on a Mosquitto broker", lambda: by_certificate(server, broker)),
+        ("the broker's password is not logged", lambda: tells_no_password(server)),
+        ("SIGTERM ends it", lambda: ends(server, broker)),
+    ]

@@ -99,6 +99,7 @@ class Installation:
         return f"""
 device_host = "{NODES[0]}"
 drain_seconds = 5
+limits = "none"
 embedded_hubs = {json.dumps(HUBS)}
 [listen]
 addresses = ["{node}"]

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Unmodified Azure SDKs against a running usher: the conformance table, the service and hub APIs, and bad input.
 
-    target/venv/bin/python tests/sdk/run.py target/release/usher [--json FILE] [--only devices|apis|bad|apart]
+    target/venv/bin/python tests/sdk/run.py target/release/usher [--json FILE] [--only devices|apis|bad|apart|remote]
 """
 
 import argparse
@@ -22,9 +22,13 @@ import bad  # noqa: E402
 import cases  # noqa: E402
 import management  # noqa: E402
 import metrics  # noqa: E402
+import mosquitto_hub  # noqa: E402
 import nodes  # noqa: E402
+import remote_hubs  # noqa: E402
+import openapi  # noqa: E402
 import reprovision  # noqa: E402
 import tenants  # noqa: E402
+import throttling  # noqa: E402
 import webhook  # noqa: E402
 from enrolling import Enroller  # noqa: E402
 from server import Server, node  # noqa: E402
@@ -140,7 +144,13 @@ def run_named(title, find):
 
 
 # Cases that need servers of their own, which they start once the main one is stopped: SDKs fix the ports.
-APART = {"re-provisioning": reprovision, "allocation webhook": webhook, "many nodes": nodes}
+APART = {
+    "re-provisioning": reprovision,
+    "allocation webhook": webhook,
+    "Mosquitto": mosquitto_hub,
+    "limits": throttling,
+    "many nodes": nodes,
+}
 
 
 def run_all(server, binary, only, rows, others):
@@ -154,6 +164,7 @@ def run_all(server, binary, only, rows, others):
         others += run_named("API", lambda: management.all_cases(server))
         others += run_named("API", lambda: metrics.all_cases(server))
         others += run_named("API", lambda: tenants.all_cases(server))
+        others += run_named("OpenAPI", lambda: openapi.all_cases(server))
     if only in (None, "bad"):
         others += run_named("bad input", lambda: bad.all_cases(server))
     code = server.stop()
@@ -166,11 +177,31 @@ def run_all(server, binary, only, rows, others):
             others += run_named(title, lambda module=module: module.all_cases(binary))
 
 
+def remote(binary, others):
+    """Two ushers; after the first run's server has stopped, whose ports one of them needs."""
+    worlds = []
+
+    def cases_of_a_new_world():
+        worlds.append(remote_hubs.World(binary))
+        return remote_hubs.all_cases(worlds[0])
+    try:
+        ran = run_named("remote hub", cases_of_a_new_world)
+    finally:
+        for world in worlds:
+            world.stop()
+    others += ran
+    for world in worlds:
+        if any(row["result"] == "FAILED" for row in ran):
+            print(f"--- the end of the near usher's log, whole in {world.near.log_path} ---", *world.near.log().splitlines()[-60:], sep="\n")
+        else:
+            world.remove()
+
+
 def options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary")
     parser.add_argument("--json", help="also write the results to this file")
-    parser.add_argument("--only", choices=["devices", "apis", "bad", "apart"])
+    parser.add_argument("--only", choices=["devices", "apis", "bad", "apart", "remote"])
     given = parser.parse_args()
     given.binary = os.path.join(CALLED_FROM, given.binary)
     given.json = given.json and os.path.join(CALLED_FROM, given.json)
@@ -192,6 +223,8 @@ def main():
     finally:
         if server.is_alive():
             server.stop()
+    if given.only in (None, "remote"):
+        remote(given.binary, others)
     ran = [row for row in rows + others if row["result"] in ("passed", "FAILED")]
     failed = [row for row in ran if row["result"] == "FAILED"]
     if failed:

@@ -21,6 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("usher-wire", &["usher-mqtt", "usher-amqp"]),
     ("usher-attestation", &["usher-domain"]),
     ("usher-allocation", &["usher-domain"]),
+    ("usher-throttle", &["usher-domain"]),
     ("usher-hub", &["usher-domain"]),
     ("usher-webhook", &["usher-domain"]),
     ("usher-webhook-http", &["usher-domain", "usher-webhook", "usher-outbound"]),
@@ -28,7 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("usher-store-postgres", &["usher-store"]),
     ("usher-records", &["usher-domain", "usher-store", "usher-seal"]),
     // use cases
-    ("usher-registry", &["usher-domain", "usher-store", "usher-seal", "usher-records", "usher-attestation"]),
+    ("usher-registry", &["usher-domain", "usher-store", "usher-seal", "usher-records", "usher-attestation", "usher-throttle"]),
     (
         "usher-provisioning",
         &[
@@ -44,6 +45,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("usher-hub-embedded", &["usher-domain", "usher-hub", "usher-store", "usher-records", "usher-attestation"]),
     ("usher-hub-mosquitto", &["usher-domain", "usher-hub", "usher-mqtt", "usher-wire"]),
+    ("usher-hub-iothub", &["usher-domain", "usher-hub", "usher-attestation", "usher-outbound"]),
     // rim
     ("usher-api-device", &["usher-domain", "usher-provisioning", "usher-mqtt", "usher-amqp", "usher-wire"]),
     ("usher-api-management", &["usher-domain", "usher-registry", "usher-records", "usher-attestation"]),
@@ -53,7 +55,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // wiring: may use every room
     ("usher-server", &["*"]),
     ("usher", &["*"]),
-    ("xtask", &[]),
+    ("xtask", &["usher-domain"]),
 ];
 
 /// Complaints about arrows that the table does not have.

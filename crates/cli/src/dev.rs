@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
+use usher_domain::service_limits::ServiceLimits;
 use usher_hub_embedded::EmbeddedHub;
 use usher_server::{DevOptions, Running, dev};
 
-use crate::command::Dev;
+use crate::command::{Dev, Limits};
 
 /// Telemetry shown of one message, in characters.
 const SHOWN_CHARS_MAX: usize = 200;
@@ -44,9 +45,15 @@ fn options(arguments: Dev) -> DevOptions {
         mqtts_port: arguments.ports.mqtts_port,
         amqps_port: arguments.ports.amqps_port,
         hubs: arguments.hubs,
+        links: arguments.links,
+        hub_trust: arguments.hub_trust,
         id_scope: arguments.id_scope,
         name: arguments.name,
         webhook_trust: arguments.webhook_trust,
+        limits: match arguments.limits {
+            Limits::Dps => ServiceLimits::DPS,
+            Limits::None => ServiceLimits::NONE,
+        },
         ..defaults
     }
 }
@@ -61,6 +68,9 @@ fn print_welcome(running: &Running, state: &str) {
     println!("  management API      {} (token in dev.json)", manifest.management.url);
     for hub in &manifest.hubs {
         println!("  hub                 {}", hub.connection_string);
+    }
+    for hub in &running.remote_hubs {
+        println!("  remote hub          {} (region {})", hub.name, hub.region);
     }
     println!("  trust this root     {state}/{}", manifest.trust);
     println!("  all of it, as JSON  {state}/dev.json");

@@ -19,6 +19,7 @@ use hyper_util::{
 use rustls::{ClientConfig, crypto::aws_lc_rs, pki_types::CertificateDer};
 
 pub use error::OutboundError;
+pub use roots::gather as trusted_roots;
 
 /// Idle connections kept for each host. More are closed after use.
 const IDLE_PER_HOST_MAX: usize = 16;

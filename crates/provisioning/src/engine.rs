@@ -25,6 +25,7 @@ use crate::{
     denial::Denial,
     draft::{Case, draft},
     prove::{Admitted, prove},
+    throttle::throttled,
     tpm,
     transition::{self, Applicant},
     worker,
@@ -35,6 +36,8 @@ use crate::{
 const ANSWER_AT_ONCE_WITHIN: Duration = Duration::from_millis(300);
 /// Operations that one node works on at a time; devices beyond are told to come back.
 const OPERATIONS_MAX: usize = 4096;
+/// Operations that one node keeps in mind while a hub is not ready, some KiB each. Beyond, they rest in the store alone.
+const RESTING_MAX: usize = 16_384;
 /// Tries at a record that others change at the same time.
 const CONFLICTS_MAX: usize = 5;
 
@@ -43,6 +46,7 @@ const CONFLICTS_MAX: usize = 5;
 pub struct Engine {
     pub(crate) ports: Arc<Ports>,
     pub(crate) running: Arc<Semaphore>,
+    pub(crate) resting: Arc<Semaphore>,
 }
 
 /// Everything the engine reaches the world through.
@@ -62,7 +66,8 @@ pub struct Ports {
 impl Engine {
     /// An engine over these ports.
     pub fn new(ports: Ports) -> Self {
-        Self { ports: Arc::new(ports), running: Arc::new(Semaphore::new(OPERATIONS_MAX)) }
+        let (running, resting) = (Arc::new(Semaphore::new(OPERATIONS_MAX)), Arc::new(Semaphore::new(RESTING_MAX)));
+        Self { ports: Arc::new(ports), running, resting }
     }
 
     /// Registers a device: proves it, records what is to be done, and does it, in the background where it takes longer.
@@ -114,7 +119,7 @@ impl Engine {
     /// Logs a request that was refused before it could become a claim.
     pub fn log_refused_request(&self, tracking_id: &TrackingId, transport: Transport, peer: Option<IpAddr>, error: &ServiceError) {
         // What the engine itself turned away is logged with more detail by `turn_away`.
-        if matches!(error.code.status(), 401 | 404 | 409 | 500..) && error.code != ErrorCode::PathNotFound {
+        if matches!(error.code.status(), 401 | 404 | 409 | 429 | 500..) && error.code != ErrorCode::PathNotFound {
             return;
         }
         let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
@@ -132,6 +137,11 @@ impl Engine {
     /// How many operations this node is working on.
     pub fn under_way(&self) -> usize {
         OPERATIONS_MAX.saturating_sub(self.running.available_permits())
+    }
+
+    /// How many operations wait here for a hub to be ready.
+    pub fn resting(&self) -> usize {
+        RESTING_MAX.saturating_sub(self.resting.available_permits())
     }
 
     pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
@@ -185,6 +195,7 @@ impl Engine {
         let known = registry.registration(&claim.claimed_id).await?;
         let now = self.now();
         let Admitted { proven, enrollment, challenge } = prove(registry, claim, known.as_ref().map(|known| &known.value), now).await?;
+        tenant.admit_registration(now).map_err(throttled)?;
         if let Some(known) = &known
             && let Some(operation) = transition::running(&known.value)
             && !transition::is_abandoned(operation, now)
@@ -231,10 +242,7 @@ impl Engine {
             return record;
         };
         let (engine, begun) = (self.clone(), record.clone());
-        let work = tokio::spawn(async move {
-            let _permit = permit;
-            worker::work(&engine, &tenant, begun).await
-        });
+        let work = tokio::spawn(async move { worker::work(&engine, &tenant, begun, permit).await });
         let settled = match timeout(ANSWER_AT_ONCE_WITHIN, work).await {
             Ok(Ok(settled)) => settled,
             Ok(Err(_)) | Err(_) => record,
@@ -252,6 +260,7 @@ impl Engine {
         };
         let now = self.now();
         prove(&tenant.registry, claim, Some(&known.value), now).await?;
+        tenant.admit_poll(&claim.claimed_id, now).map_err(throttled)?;
         if known.value.state.operation_id().as_str() != operation_id {
             let answer = ServiceError::with(ErrorCode::OperationNotFound, "This registration has no such operation. Register again.");
             return Err(Denial::open("operation.unknown", answer));
@@ -276,6 +285,7 @@ impl Engine {
             return Err(self.not_proven_or_missing(&tenant, claim, ErrorCode::NotFound).await);
         };
         prove(&tenant.registry, claim, Some(&known.value), self.now()).await?;
+        tenant.admit_operation(self.now()).map_err(throttled)?;
         tenant.registry.commit(vec![tenant.registry.meter(self.now())]).await?;
         Ok(known)
     }

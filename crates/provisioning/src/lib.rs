@@ -14,6 +14,7 @@ mod plan;
 mod prove;
 mod question;
 mod takeover;
+mod throttle;
 mod tpm;
 mod transition;
 mod worker;

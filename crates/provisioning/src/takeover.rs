@@ -70,10 +70,7 @@ impl Engine {
         let Ok(permit) = Arc::clone(&self.running).try_acquire_owned() else { return Ok(false) };
         let Some(held) = worker::claim_operation(self, tenant, record).await else { return Ok(false) };
         let (engine, tenant) = (self.clone(), tenant.clone());
-        tokio::spawn(async move {
-            let _permit = permit;
-            worker::work(&engine, &tenant, held).await;
-        });
+        tokio::spawn(async move { worker::work(&engine, &tenant, held, permit).await });
         Ok(true)
     }
 }

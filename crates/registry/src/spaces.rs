@@ -43,8 +43,11 @@ pub const GROUP_BY_REFERENCE: Space = Space(19);
 /// Registration IDs under the name of each CA certificate that an individual enrollment refers to.
 pub const INDIVIDUAL_BY_REFERENCE: Space = Space(20);
 
+/// Counters: how many enrollments of a kind are held. Beside each, while its limit is near, the record that guards it.
+pub const HELD: Space = Space(24);
+
 /// The tables of records that a service has of its own; its counters are no records.
-pub const OF_A_SERVICE: [Space; 12] = [
+pub const OF_A_SERVICE: [Space; 13] = [
     INDIVIDUAL,
     GROUP,
     GROUP_BY_SIGNER,
@@ -57,4 +60,5 @@ pub const OF_A_SERVICE: [Space; 12] = [
     CA_CERTIFICATES,
     GROUP_BY_REFERENCE,
     INDIVIDUAL_BY_REFERENCE,
+    HELD,
 ];

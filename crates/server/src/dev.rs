@@ -16,6 +16,7 @@ use usher_domain::{
     enrollment::AllocationPolicy,
     ids::hex,
     service::{HubConnection, LinkedHub, ProvisioningService},
+    service_limits::ServiceLimits,
 };
 use usher_hub_embedded::EmbeddedHubs;
 use usher_provisioning::{Engine, Ports};
@@ -29,12 +30,15 @@ use crate::{
     StartError,
     ambient::{SystemClock, SystemEntropy},
     dev_ca::DevCa,
+    dev_limits,
     doors::Doors,
+    linked_hubs::LinkedHubs,
+    links::{self, RemoteLink},
     manifest::{DeviceEndpoint, HubEndpoint, ManagementEndpoint, Manifest, ServiceEndpoint},
     ports::bind,
     served_names::ServedNames,
     site::ServerSite,
-    tls, webhook,
+    tls, trust, webhook,
     wiring::{self, Open},
 };
 
@@ -66,12 +70,18 @@ pub struct DevOptions {
     pub amqps_port: Option<u16>,
     /// Hubs with their regions.
     pub hubs: Vec<(HubName, String)>,
+    /// Remote hubs to link, with their regions.
+    pub links: Vec<RemoteLink>,
+    /// Root certificates that remote hubs may have besides the machine's, PEM.
+    pub hub_trust: Vec<PathBuf>,
     /// The ID scope; generated where `None`.
     pub id_scope: Option<IdScope>,
     /// The service's name.
     pub name: String,
     /// PEM file of CAs that allocation webhooks may have their certificates from, beside the machine's roots.
     pub webhook_trust: Option<PathBuf>,
+    /// The limits of all services, from this start on.
+    pub limits: ServiceLimits,
 }
 
 impl DevOptions {
@@ -84,9 +94,13 @@ impl DevOptions {
             mqtts_port: None,
             amqps_port: None,
             hubs: Vec::new(),
+            links: Vec::new(),
+            hub_trust: Vec::new(),
             id_scope: None,
             name: "dev".into(),
             webhook_trust: None,
+            // Throttling would only make tests slow; it is no part of what they test, unless they ask for it.
+            limits: ServiceLimits::NONE,
         }
     }
 }
@@ -97,8 +111,12 @@ pub struct Running {
     pub manifest: Manifest,
     /// Ports that are not the usual ones, and why.
     pub remarks: Vec<String>,
+    /// Linked hubs of other processes.
+    pub remote_hubs: Vec<LinkedHub>,
     /// The embedded hubs.
     pub hubs: Arc<EmbeddedHubs>,
+    /// All hubs that devices can be sent to.
+    pub linked_hubs: Arc<LinkedHubs>,
     folder: PathBuf,
     open: Open,
 }
@@ -114,6 +132,7 @@ impl Running {
 /// Starts. `dev.json` is written last: once it is there, everything answers.
 pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     Manifest::remove(&options.state);
+    let outgoing = trust::outgoing(&options.hub_trust, "--hub-trust")?;
     make_folder(&options.state)?;
     let (store, master) = open_store(&options.state)?;
     let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
@@ -123,6 +142,7 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     let directory = Directory::open(Arc::clone(&store), master).await.map_err(|error| unreadable(&error))?;
     let directory = Arc::new(directory);
     let tenant = ensure_service(&directory, &hubs, &options, entropy.as_ref()).await?;
+    dev_limits::set(&directory, options.limits).await?;
 
     let ca = ensure_ca(&system, clock.as_ref(), entropy.as_ref()).await?;
     std::fs::write(options.state.join(TRUST), &ca.certificate).map_err(|error| folder_error(&options.state, &error))?;
@@ -139,10 +159,11 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     let manifest = manifest(&tenant, &hubs, &token, [https_port.port, mqtts_port.port, amqps_port.port])?;
     let remarks = [&https_port, &mqtts_port, &amqps_port].into_iter().filter_map(|bound| bound.instead.clone()).collect();
 
+    let linked_hubs = Arc::new(LinkedHubs::new(Arc::clone(&hubs), outgoing, Arc::clone(&clock)));
     let ports = Ports {
         directory: Arc::clone(&directory),
-        hubs: hubs.clone(),
-        webhook: webhook::webhook(options.webhook_trust.as_deref())?,
+        hubs: linked_hubs.clone(),
+        webhook: webhook::webhook(options.webhook_trust.as_slice(), "--webhook-trust")?,
         clock: Arc::clone(&clock),
         entropy: Arc::clone(&entropy),
     };
@@ -154,16 +175,32 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
             entropy: Arc::clone(&entropy),
             site: Arc::new(ServerSite { hubs: Arc::clone(&hubs), names }),
         },
-        ManagementSettings { token, device_host: DEVICE_HOST.into(), domain: SERVICE_DOMAIN.into(), https_port: https_port.port },
+        ManagementSettings {
+            token,
+            device_host: DEVICE_HOST.into(),
+            domain: SERVICE_DOMAIN.into(),
+            https_port: https_port.port,
+            limits: options.limits,
+        },
     );
     let service = usher_api_service::ServiceApi::new(Arc::clone(&directory), Arc::clone(&clock), entropy);
     let hub_rest = HubRest::new(Arc::clone(&hubs));
     let started = engine.now();
-    let doors = Arc::new(Doors { started, directory, engine, service, management, hubs: Arc::clone(&hubs), hub_rest });
+    let doors = Arc::new(Doors {
+        started,
+        directory,
+        engine,
+        service,
+        management,
+        hubs: Arc::clone(&hubs),
+        hub_rest,
+        linked_hubs: Arc::clone(&linked_hubs),
+    });
     // No other process can have the embedded store open: whatever is unfinished in it is this process's to finish.
     let open = Open::doors(&doors, &clock, &acceptor, [https_port, mqtts_port, amqps_port], true);
     manifest.write(&options.state).map_err(|error| folder_error(&options.state, &error))?;
-    Ok(Running { manifest, remarks, hubs, folder: options.state, open })
+    let remote_hubs = links::remote(&tenant);
+    Ok(Running { manifest, remarks, remote_hubs, hubs, linked_hubs, folder: options.state, open })
 }
 
 fn make_folder(folder: &Path) -> Result<(), StartError> {
@@ -198,13 +235,14 @@ async fn ensure_service(
     for (name, _) in &wanted {
         hubs.ensure(name).await.map_err(|error| StartError::internal("making a hub", &error))?;
     }
-    match found {
-        None => directory.create(new_service(options, wanted, entropy)?).await.map_err(refused),
-        Some(tenant) => link_new_hubs(directory, tenant, options, wanted).await,
-    }
+    let tenant = match found {
+        None => directory.create(new_service(options, wanted, entropy)?).await.map_err(refused)?,
+        Some(tenant) => link_new_hubs(directory, tenant, options, wanted).await?,
+    };
+    links::ensure(directory, tenant, &options.links).await
 }
 
-fn refused(error: usher_domain::ServiceError) -> StartError {
+pub(crate) fn refused(error: usher_domain::ServiceError) -> StartError {
     StartError::new(format!("the provisioning service cannot be set up: {}", error.message), "Correct the option that is named.")
 }
 
@@ -222,6 +260,7 @@ fn new_service(options: &DevOptions, hubs: Vec<(HubName, String)>, entropy: &dyn
         hubs: hubs.into_iter().map(|(name, region)| linked(name, region)).collect(),
         allocation: AllocationPolicy::Hashed,
         resource: usher_domain::service::ResourceMetadata::default(),
+        limits: options.limits,
     })
 }
 
@@ -318,7 +357,7 @@ fn manifest(tenant: &Tenant, hubs: &EmbeddedHubs, token: &Secret, [https, mqtts,
     })
 }
 
-fn unreadable(error: &usher_records::RecordError) -> StartError {
+pub(crate) fn unreadable(error: &usher_records::RecordError) -> StartError {
     let next = "If the master key was replaced, put the old one back; if files were damaged, restore a backup or use a new folder.";
     StartError::new(format!("the state cannot be read: {error}"), next)
 }

@@ -92,6 +92,9 @@ impl Visit {
         if path == "/ready" {
             return ready::answer(&self.doors).await;
         }
+        if path == usher_api_service::OPENAPI_PATH {
+            return usher_api_service::openapi();
+        }
         if path == "/metrics" {
             return metrics::answer(&self.doors, request.headers()).await;
         }

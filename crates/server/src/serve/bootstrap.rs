@@ -69,6 +69,7 @@ fn new(wanted: &FirstService, entropy: &dyn Entropy) -> Result<ProvisioningServi
         hubs: wanted.hubs.iter().map(linked).collect(),
         allocation: AllocationPolicy::Hashed,
         resource: ResourceMetadata::default(),
+        limits: wanted.limits,
     })
 }
 
@@ -94,7 +95,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::sync::Arc;
 
-    use usher_domain::{IdScope, Secret};
+    use usher_domain::{IdScope, Secret, service_limits::ServiceLimits};
     use usher_seal::MasterKey;
     use usher_store::memory::MemoryStore;
 
@@ -110,6 +111,7 @@ mod tests {
             name: "factory".into(),
             id_scope: Some(IdScope::parse("0ne00000001").unwrap()),
             host_name: "dps.example.com".into(),
+            limits: ServiceLimits::DPS,
             hubs: hubs.iter().map(hub).collect(),
         }
     }

@@ -28,8 +28,15 @@ pub struct Config {
     pub device_host: String,
     /// A service made through the management API gets the host name `{name}.{service_domain}`; `device_host` where it is left out.
     pub service_domain: Option<String>,
-    /// PEM file of CAs that allocation webhooks may have their certificates from, beside the machine's roots.
-    pub webhook_trust: Option<PathBuf>,
+    /// PEM files of CAs that linked hubs may have their certificates from, beside the machine's roots.
+    #[serde(default)]
+    pub hub_trust: Vec<PathBuf>,
+    /// PEM files of CAs that allocation webhooks may have their certificates from, beside the machine's roots.
+    #[serde(default)]
+    pub webhook_trust: Vec<PathBuf>,
+    /// The limits of services that are made from now on.
+    #[serde(default)]
+    pub limits: Limits,
     /// Seconds for open requests and operations to end once the server is told to stop.
     #[serde(default = "drain_seconds")]
     pub drain_seconds: u64,
@@ -38,6 +45,17 @@ pub struct Config {
     pub embedded_hubs: Vec<String>,
     /// A provisioning service that is made where there is none of its name.
     pub service: Option<Service>,
+}
+
+/// The limits that a service is made with.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Limits {
+    /// The cloud's documented ones.
+    #[default]
+    Dps,
+    /// None.
+    None,
 }
 
 /// Sockets.
@@ -229,6 +247,8 @@ mod tests {
         assert_eq!((config.listen.https, config.listen.mqtts, config.listen.amqps), (443, 8883, 5671));
         assert_eq!((config.listen.addresses.len(), config.drain_seconds), (2, 10));
         assert!(config.service.is_none() && config.embedded_hubs.is_empty());
+        assert!(config.hub_trust.is_empty() && config.webhook_trust.is_empty() && matches!(config.limits, Limits::Dps));
+        assert!(matches!(parse(&format!("limits = \"none\"\n{LEAST}")).unwrap().limits, Limits::None));
     }
 
     #[test]
@@ -238,6 +258,7 @@ mod tests {
             (format!("{LEAST}[listen]\nhttps = \"s3cret\"\n"), 10, "listen.https", "a text where"),
             (format!("{LEAST}[listen]\nmqtts = 70000\n"), 10, "listen.mqtts", "70000"),
             (format!("{LEAST}[service]\nname = \"x\"\n"), 9, "service", "missing field `host_name`"),
+            (format!("limits = \"s3cret\"\n{LEAST}"), 1, "limits", "one of dps and none"),
             (LEAST.replace("device_host = ", "devicehost = "), 1, "devicehost", "unknown field"),
             (LEAST.replace("[store]", "[store"), 5, "", ""),
         ];

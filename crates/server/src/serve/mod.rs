@@ -31,8 +31,9 @@ use crate::{
     StartError,
     ambient::{SystemClock, SystemEntropy},
     doors::Doors,
+    linked_hubs::LinkedHubs,
     ports::bind,
-    ready, tls, webhook,
+    ready, tls, trust, webhook,
     wiring::Open,
 };
 use certificate::{Certificate, NodeSite};
@@ -67,6 +68,8 @@ pub async fn start(config: &Path, ready_file: Option<PathBuf>) -> Result<Serving
         StartError::new(format!("the configuration {}: {mistake}", config.display()), next)
     })?;
     let certificate = Certificate::read(&settings.tls.certificate, &settings.tls.key)?;
+    let outgoing = trust::outgoing(&settings.hub_trust, "hub_trust")?;
+    let webhook = webhook::webhook(&settings.webhook_trust, "webhook_trust")?;
     let tls = tls::server_config(certificate.served.clone()).map_err(|error| StartError::internal("setting up TLS", &error))?;
     let (store, alone) = store::open(&settings.store).await?;
     let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
@@ -80,8 +83,9 @@ pub async fn start(config: &Path, ready_file: Option<PathBuf>) -> Result<Serving
     let ports = ports(&settings).await?;
     let numbers = [&ports[0], &ports[1], &ports[2]].map(|bound| bound.port);
     let [https, mqtts, amqps] = numbers;
-    let site = NodeSite { hubs, certificate };
-    let doors = Arc::new(doors(directory, site, &clock, &entropy, &settings, https)?);
+    let linked_hubs = Arc::new(LinkedHubs::new(Arc::clone(&hubs), outgoing, Arc::clone(&clock)));
+    let calls = Ports { directory, hubs: linked_hubs.clone(), webhook, clock: Arc::clone(&clock), entropy };
+    let doors = Arc::new(doors(calls, linked_hubs, NodeSite { hubs, certificate }, &settings, https));
     let open = Open::doors(&doors, &clock, &TlsAcceptor::from(tls), ports, alone);
     if let Some(path) = &ready_file {
         let text = format!("{{\"https\":{https},\"mqtts\":{mqtts},\"amqps\":{amqps}}}\n");
@@ -125,40 +129,35 @@ async fn ports(settings: &Settings) -> Result<[crate::ports::Bound; 3], StartErr
     Ok([https, mqtts, amqps])
 }
 
-fn doors(
-    directory: Arc<Directory>,
-    site: NodeSite,
-    clock: &Arc<dyn Clock>,
-    entropy: &Arc<dyn Entropy>,
-    settings: &Settings,
-    https_port: u16,
-) -> Result<Doors, StartError> {
-    let hubs = Arc::clone(&site.hubs);
-    let engine = Engine::new(Ports {
-        directory: Arc::clone(&directory),
-        hubs: hubs.clone(),
-        webhook: webhook::webhook(settings.webhook_trust.as_deref())?,
-        clock: Arc::clone(clock),
-        entropy: Arc::clone(entropy),
-    });
+fn doors(ports: Ports, linked_hubs: Arc<LinkedHubs>, site: NodeSite, settings: &Settings, https_port: u16) -> Doors {
+    let (directory, hubs) = (Arc::clone(&ports.directory), Arc::clone(&site.hubs));
+    let (clock, entropy) = (Arc::clone(&ports.clock), Arc::clone(&ports.entropy));
     let management = ManagementApi::new(
-        ManagementPorts { directory: Arc::clone(&directory), clock: Arc::clone(clock), entropy: Arc::clone(entropy), site: Arc::new(site) },
+        ManagementPorts {
+            directory: Arc::clone(&directory),
+            clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+            site: Arc::new(site),
+        },
         ManagementSettings {
             token: admin_token(settings, entropy.as_ref()),
             device_host: settings.device_host.clone(),
             domain: settings.service_domain.clone(),
             https_port,
+            limits: settings.limits,
         },
     );
-    Ok(Doors {
+    let engine = Engine::new(ports);
+    Doors {
         started: engine.now(),
-        service: usher_api_service::ServiceApi::new(Arc::clone(&directory), Arc::clone(clock), Arc::clone(entropy)),
+        service: usher_api_service::ServiceApi::new(Arc::clone(&directory), clock, entropy),
         hub_rest: HubRest::new(Arc::clone(&hubs)),
+        linked_hubs,
         management,
         hubs,
         directory,
         engine,
-    })
+    }
 }
 
 /// The configured one, or one that nobody knows.

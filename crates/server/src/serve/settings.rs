@@ -8,10 +8,10 @@ use std::{
     time::Duration,
 };
 
-use usher_domain::{HubName, IdScope, Secret, service::HubConnection};
+use usher_domain::{HubName, IdScope, Secret, service::HubConnection, service_limits::ServiceLimits};
 use usher_seal::{EnvironmentKey, KeyFile, KeySource, MasterKey};
 
-use super::config::{Config, FILE_BYTES_MAX, Hub, Listen, Mistake, Service, Tls, mistake, parse};
+use super::config::{Config, FILE_BYTES_MAX, Hub, Limits, Listen, Mistake, Service, Tls, mistake, parse};
 
 /// Shortest bearer token, in characters: half of what `openssl rand -hex 32` gives.
 const TOKEN_CHARS_MIN: usize = 32;
@@ -36,8 +36,12 @@ pub struct Settings {
     pub device_host: String,
     /// What host names of services made later end in.
     pub service_domain: String,
-    /// CAs of webhooks.
-    pub webhook_trust: Option<PathBuf>,
+    /// Files with CAs of linked hubs.
+    pub hub_trust: Vec<PathBuf>,
+    /// Files with CAs of webhooks.
+    pub webhook_trust: Vec<PathBuf>,
+    /// Limits of services that are made.
+    pub limits: ServiceLimits,
     /// Time to drain.
     pub drain: Duration,
     /// Hubs inside this installation.
@@ -67,6 +71,8 @@ pub struct FirstService {
     pub id_scope: Option<IdScope>,
     /// The name of its API.
     pub host_name: String,
+    /// The limits it is made with. A service that is there keeps its own.
+    pub limits: ServiceLimits,
     /// Its hubs, by name, with how they are reached and their regions.
     pub hubs: Vec<(HubName, HubConnection, String)>,
 }
@@ -95,7 +101,11 @@ fn resolve(config: Config, text: &str) -> Result<Settings, Mistake> {
     }
     let embedded_hubs = config.embedded_hubs.iter().map(|name| HubName::parse(name).map_err(|why| wrong("embedded_hubs", why.to_string())));
     let embedded_hubs = embedded_hubs.collect::<Result<Vec<_>, _>>()?;
-    let service = config.service.as_ref().map(|service| first_service(service, &embedded_hubs, text)).transpose()?;
+    let limits = match config.limits {
+        Limits::Dps => ServiceLimits::DPS,
+        Limits::None => ServiceLimits::NONE,
+    };
+    let service = config.service.as_ref().map(|service| first_service(service, &embedded_hubs, limits, text)).transpose()?;
     Ok(Settings {
         master: master(&config, &store, text)?,
         store,
@@ -105,7 +115,9 @@ fn resolve(config: Config, text: &str) -> Result<Settings, Mistake> {
         listen: config.listen,
         tls: config.tls,
         service_domain: config.service_domain.unwrap_or_else(|| config.device_host.clone()),
+        hub_trust: config.hub_trust,
         webhook_trust: config.webhook_trust,
+        limits,
         device_host: config.device_host,
         drain: Duration::from_secs(config.drain_seconds),
     })
@@ -145,11 +157,12 @@ fn master(config: &Config, store: &StoreAddress, text: &str) -> Result<MasterKey
     key.map_err(|why| mistake(text, name, format!("{why} (`openssl rand -base64 32` makes a key; all nodes need the same)")))
 }
 
-fn first_service(service: &Service, embedded: &[HubName], text: &str) -> Result<FirstService, Mistake> {
+fn first_service(service: &Service, embedded: &[HubName], limits: ServiceLimits, text: &str) -> Result<FirstService, Mistake> {
     let scope = service.id_scope.as_deref().map(IdScope::parse).transpose();
     let id_scope = scope.map_err(|why| mistake(text, "service.id_scope", why.to_string()))?;
     let hubs = service.hubs.iter().map(|hub| linked(hub, embedded).map_err(|why| mistake(text, "service.hubs", why)));
-    Ok(FirstService { name: service.name.clone(), id_scope, host_name: service.host_name.clone(), hubs: hubs.collect::<Result<_, _>>()? })
+    let hubs = hubs.collect::<Result<_, _>>()?;
+    Ok(FirstService { name: service.name.clone(), id_scope, host_name: service.host_name.clone(), limits, hubs })
 }
 
 fn linked(hub: &Hub, embedded: &[HubName]) -> Result<(HubName, HubConnection, String), String> {
