@@ -195,11 +195,20 @@ pub fn parse(text: &str) -> Result<Config, Mistake> {
             (Some(section), Some(name)) => format!("{section}.{name}"),
             (section, name) => name.or(section).unwrap_or_default(),
         };
-        // A value of another type is quoted in the parser's words; it may be a secret.
-        let why = error.message().lines().next().unwrap_or_default();
-        let why = why.split_once("invalid type: string").map_or(why, |_| "a text where something else is expected");
-        Mistake { line, key, why: why.to_owned() }
+        Mistake { line, key, why: without_value(error.message()) }
     })
+}
+
+/// The parser's words without the value that some of them quote: it may be a secret.
+fn without_value(words: &str) -> String {
+    let first = words.lines().next().unwrap_or_default();
+    match first {
+        _ if first.contains("invalid type: string") => "a text where something else is expected".into(),
+        _ if first.contains("unknown variant") => {
+            first.rsplit_once("expected ").map_or_else(|| "unknown value".into(), |(_, allowed)| format!("must be {allowed}"))
+        }
+        _ => first.to_owned(),
+    }
 }
 
 /// A mistake in a setting that the parser took, with the line it stands in.
@@ -258,7 +267,7 @@ mod tests {
             (format!("{LEAST}[listen]\nhttps = \"s3cret\"\n"), 10, "listen.https", "a text where"),
             (format!("{LEAST}[listen]\nmqtts = 70000\n"), 10, "listen.mqtts", "70000"),
             (format!("{LEAST}[service]\nname = \"x\"\n"), 9, "service", "missing field `host_name`"),
-            (format!("limits = \"s3cret\"\n{LEAST}"), 1, "limits", "one of dps and none"),
+            (format!("limits = \"s3cret\"\n{LEAST}"), 1, "limits", "`dps` or `none`"),
             (LEAST.replace("device_host = ", "devicehost = "), 1, "devicehost", "unknown field"),
             (LEAST.replace("[store]", "[store"), 5, "", ""),
         ];
