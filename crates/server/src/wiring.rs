@@ -24,8 +24,8 @@ pub struct Open {
 }
 
 impl Open {
-    /// Opens the HTTPS, MQTT and AMQP sockets, and begins to look for abandoned operations and for what deleted services left; `alone` says that no other node can be
-    /// using the store, so that whatever is unfinished in it is this node's to finish.
+    /// Opens the HTTPS, MQTT and AMQP sockets, and begins to look for abandoned operations and for what deleted services left; `alone`
+    /// says that no other node can be using the store, so that whatever is unfinished in it is this node's to finish.
     pub fn doors(
         doors: &Arc<Doors>,
         clock: &Arc<dyn Clock>,
