@@ -1,6 +1,11 @@
 //! Reading an initial twin: an enrollment's, or one that an allocation webhook answers with.
 
-use crate::{ErrorCode, ServiceError, document::InitialTwinDocument, hub_device::InitialTwin, limits::TWIN_BYTES_MAX};
+use crate::{
+    ErrorCode, ServiceError,
+    document::InitialTwinDocument,
+    hub_device::InitialTwin,
+    limits::{NESTING_MAX, TWIN_BYTES_MAX, nests_within_limit},
+};
 use serde_json::{Map, Value};
 
 /// Members that twin collections carry when a tool sends back what it read (azure-rest-api-specs: TwinCollection; .NET writes them
@@ -10,10 +15,14 @@ const DESCRIPTIVE: [&str; 3] = ["$version", "$metadata", "metadata"];
 /// Reads an initial twin; sections may be missing or empty.
 ///
 /// # Errors
-/// [`ErrorCode::InvalidBody`] where it is larger than [`TWIN_BYTES_MAX`].
+/// [`ErrorCode::InvalidBody`] where it is larger than [`TWIN_BYTES_MAX`] or nests deeper than [`NESTING_MAX`].
 pub fn read(document: &InitialTwinDocument) -> Result<InitialTwin, ServiceError> {
     let desired = document.properties.as_ref().and_then(|properties| properties.desired.clone());
     let twin = InitialTwin { tags: section(document.tags.clone()), desired: section(desired) };
+    if !twin.tags.values().chain(twin.desired.values()).all(nests_within_limit) {
+        let why = format!("The initial twin nests deeper than {NESTING_MAX} levels.");
+        return Err(ServiceError::with(ErrorCode::InvalidBody, why));
+    }
     let bytes = serde_json::to_vec(&twin).map_or(usize::MAX, |json| json.len());
     if bytes > TWIN_BYTES_MAX {
         let why = format!("The initial twin has {bytes} bytes of JSON, at most {TWIN_BYTES_MAX} are taken.");
