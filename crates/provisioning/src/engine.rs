@@ -11,6 +11,7 @@ use usher_domain::{
     document::{OperationStatusDocument, RegisterDocument, RegistrationStateDocument},
     enrollment::{AllocationPolicy, ProvisioningStatus, SymmetricKeys},
     hub_device::DeviceCredential,
+    limits::{NESTING_MAX, nests_within_limit},
     registration::{Operation, Registration},
 };
 use usher_hub::Hubs;
@@ -359,6 +360,10 @@ fn read_body(claim: &Claim, body: &[u8]) -> Result<RegisterDocument, Denial> {
         Some(id) if !claim.claimed_id.same_as(id) => {
             let why = "The body names another registration ID than the connection.";
             Err(Denial::open("body.registrationId", ServiceError::with(ErrorCode::InvalidBody, why)))
+        }
+        _ if !document.payload.as_ref().is_none_or(nests_within_limit) => {
+            let answer = ServiceError::with(ErrorCode::InvalidBody, format!("The payload nests deeper than {NESTING_MAX} levels."));
+            Err(Denial::open("body.payload", answer))
         }
         _ => Ok(document),
     }
