@@ -20,6 +20,7 @@ sys.path.insert(0, os.getcwd())
 import apis  # noqa: E402
 import bad  # noqa: E402
 import cases  # noqa: E402
+import latency_policy  # noqa: E402
 import management  # noqa: E402
 import metrics  # noqa: E402
 import reprovision  # noqa: E402
@@ -138,7 +139,7 @@ def run_named(title, find):
 
 
 # Cases that need servers of their own, which they start once the main one is stopped: SDKs fix the ports.
-APART = {"re-provisioning": reprovision}
+APART = {"re-provisioning": reprovision, "latency": latency_policy}
 
 
 def run_all(server, binary, only, rows, others):

@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("usher-wire", &["usher-mqtt", "usher-amqp"]),
     ("usher-attestation", &["usher-domain"]),
     ("usher-allocation", &["usher-domain"]),
+    ("usher-latency", &["usher-domain", "usher-allocation"]),
     ("usher-hub", &["usher-domain"]),
     ("usher-store-embedded", &["usher-store"]),
     ("usher-records", &["usher-domain", "usher-store", "usher-seal"]),
@@ -27,7 +28,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("usher-registry", &["usher-domain", "usher-store", "usher-seal", "usher-records", "usher-attestation"]),
     (
         "usher-provisioning",
-        &["usher-domain", "usher-attestation", "usher-allocation", "usher-hub", "usher-store", "usher-records", "usher-registry"],
+        &[
+            "usher-domain",
+            "usher-attestation",
+            "usher-allocation",
+            "usher-latency",
+            "usher-hub",
+            "usher-store",
+            "usher-records",
+            "usher-registry",
+        ],
     ),
     ("usher-hub-embedded", &["usher-domain", "usher-hub", "usher-store", "usher-records", "usher-attestation"]),
     // rim

@@ -63,6 +63,9 @@ pub struct Dev {
     /// Name of the provisioning service
     #[arg(long, default_value = "dev")]
     pub name: String,
+    /// Latency table for the lowest latency policy: networks, regions and milliseconds to hubs (docs/latency.md)
+    #[arg(long, value_name = "FILE")]
+    pub latency: Option<PathBuf>,
     /// How to log, on standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log: LogFormat,

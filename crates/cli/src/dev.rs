@@ -46,6 +46,7 @@ fn options(arguments: Dev) -> DevOptions {
         hubs: arguments.hubs,
         id_scope: arguments.id_scope,
         name: arguments.name,
+        latency: arguments.latency,
         ..defaults
     }
 }

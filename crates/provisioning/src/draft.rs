@@ -1,15 +1,16 @@
 //! Drafting an operation: allocation and the plan for a proven device. Pure.
 
-use usher_allocation::{Decision, candidates, decide};
+use usher_allocation::{Decision, Latency, candidates, decide};
 use usher_attestation::ProvenIdentity;
 use usher_domain::{
     ErrorCode, OperationId, ServiceError, Timestamp,
     document::RegisterDocument,
-    enrollment::{Enrollment, SymmetricKeys},
+    enrollment::{AllocationPolicy, Enrollment, SymmetricKeys},
     hub_device::DeviceSpec,
     registration::{Operation, Plan, Registration},
-    service::ProvisioningService,
+    service::{LinkedHub, ProvisioningService},
 };
+use usher_latency::{Figure, LatencyMap};
 
 use crate::{
     claim::Claim,
@@ -28,6 +29,7 @@ pub fn draft(
     old: Option<&Registration>,
     claim: &Claim,
     document: &RegisterDocument,
+    latency: &LatencyMap,
     id: OperationId,
     hub_keys: impl FnOnce() -> SymmetricKeys,
     now: Timestamp,
@@ -36,7 +38,7 @@ pub fn draft(
         .device_id_for(proven.registration_id())
         .map_err(|why| Denial::open("deviceId", ServiceError::with(ErrorCode::InvalidId, why.to_string())))?;
     let device = DeviceSpec { device_id, credential: proven.hub_credential(hub_keys), iot_edge: enrollment.iot_edge };
-    let plan = plan_for(service, enrollment, proven, old, claim, &device)?;
+    let plan = plan_for(service, enrollment, proven, old, claim, latency, &device)?;
     Ok(Operation {
         id,
         started_at: now,
@@ -55,6 +57,7 @@ fn plan_for(
     proven: &ProvenIdentity,
     old: Option<&Registration>,
     claim: &Claim,
+    latency: &LatencyMap,
     device: &DeviceSpec,
 ) -> Result<Option<Plan>, Denial> {
     let previous = old.and_then(|old| old.state.assignment());
@@ -67,7 +70,8 @@ fn plan_for(
     }
     let policy = enrollment.own_allocation().unwrap_or_else(|| service.allocation.clone());
     let hubs = candidates(&service.hubs, &enrollment.own_hubs());
-    let decision = decide(&policy, &hubs, proven.registration_id(), |_| None).map_err(|why| Denial {
+    let figures = figures(latency, &policy, &hubs, claim);
+    let decision = decide(&policy, &hubs, proven.registration_id(), |hub| latency_to(hub, &hubs, &figures)).map_err(|why| Denial {
         check: format!("allocation.{}", policy.name()),
         detail: why.to_string(),
         mend: "Link a hub to the service, or correct the enrollment's hubs.".into(),
@@ -78,4 +82,14 @@ fn plan_for(
         Decision::Hub(hub) => Ok(Some(go(previous, former, rule, hub, &device.device_id))),
         Decision::AskWebhook(_) => Ok(None),
     }
+}
+
+/// The latency of each hub, where the policy goes by it.
+fn figures(latency: &LatencyMap, policy: &AllocationPolicy, hubs: &[&LinkedHub], claim: &Claim) -> Vec<Option<Figure>> {
+    if *policy == AllocationPolicy::GeoLatency { latency.figures(hubs, claim.peer) } else { Vec::new() }
+}
+
+fn latency_to(hub: &LinkedHub, hubs: &[&LinkedHub], figures: &[Option<Figure>]) -> Option<Latency> {
+    let place = hubs.iter().position(|candidate| candidate.name == hub.name)?;
+    figures.get(place)?.as_ref().map(|figure| figure.latency)
 }

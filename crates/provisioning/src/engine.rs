@@ -14,6 +14,7 @@ use usher_domain::{
     registration::{Operation, Registration},
 };
 use usher_hub::Hubs;
+use usher_latency::LatencyMap;
 use usher_records::Versioned;
 use usher_registry::{Directory, Tenant};
 use usher_store::Expect;
@@ -42,6 +43,7 @@ const CONFLICTS_MAX: usize = 5;
 pub struct Engine {
     pub(crate) ports: Arc<Ports>,
     pub(crate) running: Arc<Semaphore>,
+    latency: Arc<LatencyMap>,
 }
 
 /// Everything the engine reaches the world through.
@@ -59,7 +61,14 @@ pub struct Ports {
 impl Engine {
     /// An engine over these ports.
     pub fn new(ports: Ports) -> Self {
-        Self { ports: Arc::new(ports), running: Arc::new(Semaphore::new(OPERATIONS_MAX)) }
+        Self { ports: Arc::new(ports), running: Arc::new(Semaphore::new(OPERATIONS_MAX)), latency: Arc::default() }
+    }
+
+    /// The engine with what is known of latency, for allocation by it. Without, hubs in this process are near and nothing is known of
+    /// the others.
+    #[must_use]
+    pub fn with_latency(self, latency: LatencyMap) -> Self {
+        Self { latency: Arc::new(latency), ..self }
     }
 
     /// Registers a device: proves it, records what is to be done, and does it, in the background where it takes longer.
@@ -207,7 +216,18 @@ impl Engine {
                 check = "enrollment.disabled", mend, "registration refused");
             return Ok(Accepted::Settled(Versioned { value: refused, etag }));
         }
-        let operation = draft(&tenant.service, &enrollment, &proven, old.as_ref(), claim, document, operation_id, || self.hub_keys(), now)?;
+        let operation = draft(
+            &tenant.service,
+            &enrollment,
+            &proven,
+            old.as_ref(),
+            claim,
+            document,
+            &self.latency,
+            operation_id,
+            || self.hub_keys(),
+            now,
+        )?;
         let applicant = Applicant { tpm: tpm::remember(&proven, primary_key(&operation)), ..applicant };
         let begun = transition::begin(old, applicant, operation, now);
         let etag = registry.save_registration(&begun, expect, also).await?;

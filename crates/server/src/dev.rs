@@ -33,10 +33,11 @@ use crate::{
     amqp,
     dev_ca::DevCa,
     doors::Doors,
-    eraser, https, listener,
+    eraser, https, latency, listener,
     manifest::{DeviceEndpoint, HubEndpoint, ManagementEndpoint, Manifest, ServiceEndpoint},
     mqtt,
     ports::{Bound, bind},
+    probes,
     served_names::ServedNames,
     site::ServerSite,
     tls,
@@ -74,6 +75,8 @@ pub struct DevOptions {
     pub id_scope: Option<IdScope>,
     /// The service's name.
     pub name: String,
+    /// A latency table for allocation by lowest latency.
+    pub latency: Option<PathBuf>,
 }
 
 impl DevOptions {
@@ -88,6 +91,7 @@ impl DevOptions {
             hubs: Vec::new(),
             id_scope: None,
             name: "dev".into(),
+            latency: None,
         }
     }
 }
@@ -124,6 +128,7 @@ impl Running {
 /// Starts. `dev.json` is written last: once it is there, everything answers.
 pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     Manifest::remove(&options.state);
+    let (latency, probed) = latency::load(options.latency.as_deref())?;
     make_folder(&options.state)?;
     let (store, master) = open_store(&options.state)?;
     let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
@@ -150,7 +155,8 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     let remarks = [&https_port, &mqtts_port, &amqps_port].into_iter().filter_map(|bound| bound.instead.clone()).collect();
 
     let ports = Ports { directory: Arc::clone(&directory), hubs: hubs.clone(), clock: Arc::clone(&clock), entropy: Arc::clone(&entropy) };
-    let engine = Engine::new(ports);
+    let engine = Engine::new(ports).with_latency(latency);
+    let probing = probes::Probing { directory: Arc::clone(&directory), probes: probed, entropy: Arc::clone(&entropy) };
     let management = ManagementApi::new(
         ManagementPorts {
             directory: Arc::clone(&directory),
@@ -174,6 +180,7 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     });
     let (stop, stopping) = watch::channel(false);
     let mut tasks = open_doors(&doors, &acceptor, https_port, [mqtts_port, amqps_port], &stopping);
+    tasks.spawn(probing.run(stopping.clone()));
     tasks.spawn(eraser::erase(directory, clock, stopping));
     manifest.write(&options.state).map_err(|error| folder_error(&options.state, &error))?;
     Ok(Running { manifest, remarks, hubs, folder: options.state, engine, stop, tasks })
