@@ -1,3 +1,5 @@
+//! The table, read right and wrong.
+
 #![allow(clippy::unwrap_used)]
 use super::*;
 
