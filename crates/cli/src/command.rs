@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use usher_device::Transport;
 use usher_domain::{HubName, IdScope};
 
-use crate::operate::{HubCommand, ServiceCommand, Usage};
+use crate::operate::{Explain, HubCommand, ServiceCommand, Usage};
 
 /// usher shows each device to its seat: a self-hosted Device Provisioning Service, wire-compatible with Azure IoT Hub DPS.
 #[derive(Parser)]
@@ -22,6 +22,8 @@ pub enum Command {
     Dev(Dev),
     /// Provision simulated devices by every attestation kind and transport, and show what became of them
     Demo(Demo),
+    /// Tell why a device got in, or not: its last attempts, check by check
+    Explain(Explain),
     /// Be a device
     #[command(subcommand)]
     Device(DeviceCommand),

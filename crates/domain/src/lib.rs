@@ -4,6 +4,7 @@
 //! Nothing here does I/O, reads a clock, draws randomness or logs: time and new identifiers are arguments. That keeps every rule
 //! testable with plain values and leaves one place to look when a field or a code is in doubt.
 
+pub mod attempt;
 pub mod ca_certificate;
 pub mod clock;
 pub mod document;

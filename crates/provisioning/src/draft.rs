@@ -4,6 +4,7 @@ use usher_allocation::{Decision, Latency, candidates, decide};
 use usher_attestation::ProvenIdentity;
 use usher_domain::{
     ErrorCode, OperationId, ServiceError, Timestamp,
+    attempt::Trail,
     document::RegisterDocument,
     enrollment::{AllocationPolicy, Enrollment, SymmetricKeys},
     hub_device::DeviceSpec,
@@ -16,6 +17,7 @@ use crate::{
     claim::Claim,
     denial::Denial,
     plan::{Reassign, go, reassign, stay},
+    tell_place::{self, Choice},
     transition::LEASE_MS,
 };
 
@@ -30,6 +32,7 @@ pub fn draft(
     claim: &Claim,
     document: &RegisterDocument,
     latency: &LatencyMap,
+    trail: &mut Trail,
     id: OperationId,
     hub_keys: impl FnOnce() -> SymmetricKeys,
     now: Timestamp,
@@ -38,7 +41,7 @@ pub fn draft(
         .device_id_for(proven.registration_id())
         .map_err(|why| Denial::open("deviceId", ServiceError::with(ErrorCode::InvalidId, why.to_string())))?;
     let device = DeviceSpec { device_id, credential: proven.hub_credential(hub_keys), iot_edge: enrollment.iot_edge };
-    let plan = plan_for(service, enrollment, proven, old, claim, latency, &device)?;
+    let plan = plan_for(service, enrollment, proven, old, claim, latency, &device, trail)?;
     Ok(Operation {
         id,
         started_at: now,
@@ -51,6 +54,7 @@ pub fn draft(
     })
 }
 
+#[expect(clippy::too_many_arguments, reason = "as above")]
 fn plan_for(
     service: &ProvisioningService,
     enrollment: &Enrollment,
@@ -59,9 +63,11 @@ fn plan_for(
     claim: &Claim,
     latency: &LatencyMap,
     device: &DeviceSpec,
+    trail: &mut Trail,
 ) -> Result<Option<Plan>, Denial> {
     let previous = old.and_then(|old| old.state.assignment());
     let rule = reassign(enrollment.reprovision, &claim.api_version);
+    tell_place::rule(trail, previous, enrollment, rule);
     if let (Some(previous), Reassign::Stay) = (previous, rule)
         && previous.device_id == device.device_id
         && service.hub(&previous.hub).is_some()
@@ -71,7 +77,11 @@ fn plan_for(
     let policy = enrollment.own_allocation().unwrap_or_else(|| service.allocation.clone());
     let hubs = candidates(&service.hubs, &enrollment.own_hubs());
     let figures = figures(latency, &policy, &hubs, claim);
-    let decision = decide(&policy, &hubs, proven.registration_id(), |hub| latency_to(hub, &hubs, &figures)).map_err(|why| Denial {
+    let decision = decide(&policy, &hubs, proven.registration_id(), |hub| latency_to(hub, &hubs, &figures));
+    let registration_id = proven.registration_id();
+    let told = Choice { enrollment, policy: &policy, hubs: &hubs, figures: &figures, registration_id, decision: &decision };
+    tell_place::choice(trail, &told);
+    let decision = decision.map_err(|why| Denial {
         check: format!("allocation.{}", policy.name()),
         detail: why.to_string(),
         mend: "Link a hub to the service, or correct the enrollment's hubs.".into(),
@@ -79,7 +89,11 @@ fn plan_for(
     })?;
     let former = old.map(|old| old.former_hubs.as_slice()).unwrap_or_default();
     match decision {
-        Decision::Hub(hub) => Ok(Some(go(previous, former, rule, hub, &device.device_id))),
+        Decision::Hub(hub) => {
+            let plan = go(previous, former, rule, hub, &device.device_id);
+            tell_place::plan(trail, &plan);
+            Ok(Some(plan))
+        }
         Decision::AskWebhook(_) => Ok(None),
     }
 }

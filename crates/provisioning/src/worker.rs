@@ -14,6 +14,7 @@ use usher_store::Expect;
 use crate::{
     assign::{Attempt, carry_out, remove_stray},
     engine::Engine,
+    story::{self, Story},
     transition,
 };
 
@@ -33,12 +34,23 @@ pub async fn claim_operation(engine: &Engine, tenant: &Tenant, record: Versioned
     }
 }
 
-/// Works until the operation is settled or taken by another node; returns the record as it then stands.
-pub async fn work(engine: &Engine, tenant: &Tenant, mut record: Versioned<Registration>) -> Versioned<Registration> {
+/// Works until the operation is settled or taken by another node; returns the record as it then stands, and keeps the story.
+pub async fn work(engine: &Engine, tenant: &Tenant, record: Versioned<Registration>, story: &mut Story) -> Versioned<Registration> {
+    let ended = work_on(engine, tenant, record, story).await;
+    engine.keep(story, story::outcome_of(&ended.value));
+    ended
+}
+
+async fn work_on(engine: &Engine, tenant: &Tenant, mut record: Versioned<Registration>, story: &mut Story) -> Versioned<Registration> {
     let mut pause_ms = PAUSE_MIN_MS;
     loop {
         let Some(operation) = transition::running(&record.value).cloned() else { return record };
-        match attempt(engine, tenant, &operation).await {
+        let asked_at = engine.now();
+        let step = attempt(engine, tenant, &operation).await;
+        if let Some(plan) = &operation.plan {
+            story.hub_asked(&plan.hub, operation.attempts, step.failure(), asked_at, engine.now());
+        }
+        match step {
             Step::Settle(plan) => {
                 let hubs = engine.ports.hubs.as_ref();
                 let mut left = Vec::new();
@@ -57,6 +69,7 @@ pub async fn work(engine: &Engine, tenant: &Tenant, mut record: Versioned<Regist
             }
             Step::Wait { why, at_least_s } => {
                 info!(operation_id = %operation.id, attempt = operation.attempts, detail = why, "hub not ready; trying again");
+                engine.keep(story, story::outcome_of(&record.value));
                 let wished_ms = at_least_s.map_or(0, |s| u64::from(s).saturating_mul(1_000));
                 let jitter = u64::from_le_bytes(engine.random()) % (pause_ms / 2 + 1);
                 tokio::time::sleep(Duration::from_millis((pause_ms + jitter).max(wished_ms).min(PAUSE_MAX_MS))).await;
@@ -75,6 +88,16 @@ enum Step {
     Settle(Plan),
     Fail(ErrorCode, String),
     Wait { why: String, at_least_s: Option<u32> },
+}
+
+impl Step {
+    /// Why the hub did not do its part, where it did not.
+    fn failure(&self) -> Option<&str> {
+        match self {
+            Self::Settle(_) => None,
+            Self::Fail(_, why) | Self::Wait { why, .. } => Some(why),
+        }
+    }
 }
 
 async fn attempt(engine: &Engine, tenant: &Tenant, operation: &Operation) -> Step {

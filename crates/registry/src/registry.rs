@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use usher_domain::{EnrollmentGroupId, RegistrationId, enrollment::Enrollment};
 use usher_records::{RecordError, Vault, Versioned};
-use usher_store::Op;
+use usher_store::{Op, TenantId};
 
 use crate::{ca_certificates::CaCache, kind::Kind, symmetric_groups::GroupCache};
 
@@ -20,6 +20,11 @@ impl Registry {
     /// The records in `vault`.
     pub fn new(vault: Vault) -> Self {
         Self { vault, symmetric: Arc::default(), ca_cache: Arc::default() }
+    }
+
+    /// Whose records these are.
+    pub fn tenant(&self) -> TenantId {
+        self.vault.tenant()
     }
 
     /// An individual enrollment.

@@ -42,9 +42,14 @@ pub const CA_CERTIFICATES: Space = Space(18);
 pub const GROUP_BY_REFERENCE: Space = Space(19);
 /// Registration IDs under the name of each CA certificate that an individual enrollment refers to.
 pub const INDIVIDUAL_BY_REFERENCE: Space = Space(20);
+// 21 to 23 are spoken for.
+/// Attempts of devices that the service knows, under their registration IDs.
+pub const ATTEMPT: Space = Space(24);
+/// A bounded number of places for attempts under other registration IDs.
+pub const STRANGER_ATTEMPTS: Space = Space(25);
 
 /// The tables of records that a service has of its own; its counters are no records.
-pub const OF_A_SERVICE: [Space; 12] = [
+pub const OF_A_SERVICE: [Space; 14] = [
     INDIVIDUAL,
     GROUP,
     GROUP_BY_SIGNER,
@@ -57,4 +62,6 @@ pub const OF_A_SERVICE: [Space; 12] = [
     CA_CERTIFICATES,
     GROUP_BY_REFERENCE,
     INDIVIDUAL_BY_REFERENCE,
+    ATTEMPT,
+    STRANGER_ATTEMPTS,
 ];

@@ -20,7 +20,7 @@ use usher_domain::{
     service::{AccessPolicy, HubConnection, LinkedHub, ProvisioningService, Right},
 };
 use usher_hub_embedded::EmbeddedHubs;
-use usher_provisioning::{Engine, Ports, Transport};
+use usher_provisioning::{Engine, Journal, Ports, Transport};
 use usher_records::Vault;
 use usher_registry::{Directory, Tenant};
 use usher_seal::MasterKey;
@@ -155,7 +155,7 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     let remarks = [&https_port, &mqtts_port, &amqps_port].into_iter().filter_map(|bound| bound.instead.clone()).collect();
 
     let ports = Ports { directory: Arc::clone(&directory), hubs: hubs.clone(), clock: Arc::clone(&clock), entropy: Arc::clone(&entropy) };
-    let engine = Engine::new(ports).with_latency(latency);
+    let engine = Engine::new(ports).with_latency(latency).with_journal(Journal::start());
     let probing = probes::Probing { directory: Arc::clone(&directory), probes: probed, entropy: Arc::clone(&entropy) };
     let management = ManagementApi::new(
         ManagementPorts {
