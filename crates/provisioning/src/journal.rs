@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -22,6 +22,8 @@ use usher_registry::Registry;
 
 /// Attempts that wait to be written; some 2 KiB of memory each.
 const WAITING_MAX: usize = 4096;
+/// Those of devices that the service does not know among them: a storm of strangers must leave room for the others.
+const STRANGERS_WAITING_MAX: usize = WAITING_MAX / 4;
 /// Attempts written in one go.
 const BATCH_MAX: usize = 256;
 /// Attempts of devices that the service does not know written in one go: with [`PAUSE`], at most 320 a second, so that a stranger cannot
@@ -34,7 +36,15 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Clone)]
 pub struct Journal {
     sender: mpsc::Sender<Message>,
-    dropped: Arc<AtomicU64>,
+    counts: Arc<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    /// Attempts dropped since that was last logged.
+    dropped: AtomicU64,
+    /// Attempts of unknown devices that wait.
+    strangers: AtomicUsize,
 }
 
 enum Message {
@@ -53,16 +63,22 @@ impl Journal {
     /// Starts the writer, which runs until the last journal is gone.
     pub fn start() -> Self {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
-        let dropped = Arc::new(AtomicU64::new(0));
-        tokio::spawn(write(receiver, Arc::clone(&dropped)));
-        Self { sender, dropped }
+        let counts = Arc::new(Counts::default());
+        tokio::spawn(write(receiver, Arc::clone(&counts)));
+        Self { sender, counts }
     }
 
     /// Takes an attempt in, or drops it where too many wait. `known` says whether the service knows the device. Never waits.
     pub fn keep(&self, registry: &Registry, known: bool, attempt: Attempt) {
+        if !known && self.counts.strangers.load(Ordering::Relaxed) >= STRANGERS_WAITING_MAX {
+            self.counts.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        self.counts.strangers.fetch_add(usize::from(!known), Ordering::Relaxed);
         let entry = Box::new(Entry { registry: registry.clone(), known, attempt });
         if self.sender.try_send(Message::Keep(entry)).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.counts.strangers.fetch_sub(usize::from(!known), Ordering::Relaxed);
+            self.counts.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -80,18 +96,21 @@ impl Journal {
     }
 }
 
-async fn write(mut receiver: mpsc::Receiver<Message>, dropped: Arc<AtomicU64>) {
+async fn write(mut receiver: mpsc::Receiver<Message>, counts: Arc<Counts>) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while receiver.recv_many(&mut batch, BATCH_MAX).await > 0 {
         let (mut entries, mut waiting) = (Vec::new(), Vec::new());
         for message in batch.drain(..) {
             match message {
-                Message::Keep(entry) => entries.push(*entry),
+                Message::Keep(entry) => {
+                    counts.strangers.fetch_sub(usize::from(!entry.known), Ordering::Relaxed);
+                    entries.push(*entry);
+                }
                 Message::Flush(sender) => waiting.push(sender),
             }
         }
         let strangers_dropped = write_entries(entries).await;
-        let lost = dropped.swap(0, Ordering::Relaxed).saturating_add(strangers_dropped);
+        let lost = counts.dropped.swap(0, Ordering::Relaxed).saturating_add(strangers_dropped);
         if lost > 0 {
             let mend = "Nothing is wrong with the registrations; look for a storm of refused ones.";
             warn!(check = "journal.full", lost, mend, "attempts came faster than they can be kept; `usher explain` will not show them");
