@@ -172,7 +172,7 @@ class Explain:
         other = subprocess.run(
             [self.server.process.args[0], "explain", "x", "--service", "nobody", "--state", self.server.folder / "state"],
             capture_output=True, text=True, timeout=30)
-        assert other.returncode == 1 and "404" in other.stderr, other
+        assert other.returncode == 1 and "no provisioning service nobody" in other.stderr, other
 
 
 def all_cases(server):

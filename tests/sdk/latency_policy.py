@@ -59,31 +59,31 @@ class Latency:
         self.server = Server(binary, "--hub", f"{WEST}=west", "--hub", f"{EAST}=east", "--latency", self.folder / "latency.toml")
         self.keys = {}
 
-    def enroll(self, device, policy="geoLatency", hubs=()):
+    def enroll(self, device, hubs=(), **extra):
         """Enrolls a device with a key of its own."""
         self.keys[device] = os.urandom(32)
         key = base64.b64encode(self.keys[device]).decode()
         enrollment = {
-            "registrationId": device, "allocationPolicy": policy,
-            "attestation": {"type": "symmetricKey", "symmetricKey": {"primaryKey": key, "secondaryKey": key}}}
+            "registrationId": device,
+            "attestation": {"type": "symmetricKey", "symmetricKey": {"primaryKey": key, "secondaryKey": key}}} | extra
         if hubs:
             enrollment["iotHubs"] = list(hubs)
         service = DeviceProvisioningClient.from_connection_string(self.server.service, connection_verify=self.server.trust)
         service.enrollment.create_or_update(device, enrollment)
         return key
 
-    def by_sdk(self, device, host, **settings):
+    def by_sdk(self, device, host, **extra):
         """The hub that Azure's SDK is assigned when it connects to an address, and so from it."""
-        key, usual = self.enroll(device, **settings), self.server.host
+        key, usual = self.enroll(device, **{"allocationPolicy": "geoLatency"} | extra), self.server.host
         self.server.host = host
         try:
             return python_device.provision(self.server, device, key)[0].registration_state.assigned_hub
         finally:
             self.server.host = usual
 
-    def by_curl(self, device, source, **settings):
+    def by_curl(self, device, source):
         """The hub that a device is assigned which comes from an address of loopback."""
-        self.enroll(device, **settings)
+        self.enroll(device, allocationPolicy="geoLatency")
         token = World.token(self, device=device, key=self.keys[device])
         path = f"/{self.server.id_scope}/registrations/{device}/register?api-version=2019-03-31"
         port = self.server.manifest["device"]["https"]
@@ -107,6 +107,16 @@ class Latency:
     def an_enrollments_hubs(self):
         assert self.by_sdk("bound", "127.0.0.1", hubs=[EAST]) == EAST
 
+    def the_services_policy(self):
+        """Enrollments that say nothing follow the service's policy."""
+        done = subprocess.run(
+            [self.binary, "service", "update", "dev", "--allocation", "geo-latency", "--state", self.server.folder / "state"],
+            capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0, done.stderr
+        for n in range(4):
+            assert self.by_sdk(f"service-west-{n}", "127.0.0.1", allocationPolicy=None) == WEST
+            assert self.by_sdk(f"service-east-{n}", "::1", allocationPolicy=None) == EAST
+
     def nothing_known(self):
         """Hubs in the server's own process tie, and ties are spread."""
         assert {self.by_curl(f"unknown-{n}", "127.0.9.9") for n in range(12)} == {WEST, EAST}
@@ -129,6 +139,7 @@ def all_cases(binary):
         ("two networks, two hubs (azure-iot-device, curl)", latency.networks),
         ("regions by MMDB", latency.regions_by_mmdb),
         ("an enrollment's own hubs", latency.an_enrollments_hubs),
+        ("the service's own policy", latency.the_services_policy),
         ("nothing known: spread", latency.nothing_known),
         ("a bad table names line and mend", latency.bad_table),
         ("SIGTERM ends it with exit code 0", latency.stop),
