@@ -30,8 +30,8 @@ class Identity:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
 
 
-def make(name, issuer=None, ca=False, above=(), kind="ec", days=(-1, 365)):
-    """Makes a certificate: self-signed without an issuer, valid from and to `days` from now."""
+def make(name, issuer=None, ca=False, above=(), kind="ec", days=(-1, 365), hosts=()):
+    """Makes a certificate: self-signed without an issuer, valid from and to `days` from now, for a server of these `hosts`."""
     key = rsa.generate_private_key(65537, 2048) if kind == "rsa" else ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -47,6 +47,9 @@ def make(name, issuer=None, ca=False, above=(), kind="ec", days=(-1, 365)):
     if ca:
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         builder = builder.add_extension(x509.KeyUsage(False, False, False, False, False, True, True, False, False), critical=True)
+    if hosts:
+        names = [x509.DNSName(host) for host in hosts]
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     certificate = builder.sign(issuer.key if issuer else key, hashes.SHA256())
     return Identity(certificate, key, above)
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Unmodified Azure SDKs against a running usher: the conformance table, the service and hub APIs, and bad input.
 
-    target/venv/bin/python tests/sdk/run.py target/release/usher [--json FILE] [--only devices|apis|bad|explain|apart]
+    target/venv/bin/python tests/sdk/run.py target/release/usher [--json FILE] [--only devices|apis|bad|explain|apart|remote]
 """
 
 import argparse
@@ -24,8 +24,11 @@ import explain  # noqa: E402
 import latency_policy  # noqa: E402
 import management  # noqa: E402
 import metrics  # noqa: E402
+import mosquitto_hub  # noqa: E402
+import remote_hubs  # noqa: E402
 import reprovision  # noqa: E402
 import tenants  # noqa: E402
+import webhook  # noqa: E402
 from enrolling import Enroller  # noqa: E402
 from server import Server, node  # noqa: E402
 from tpm import Tpm  # noqa: E402
@@ -140,7 +143,7 @@ def run_named(title, find):
 
 
 # Cases that need servers of their own, which they start once the main one is stopped: SDKs fix the ports.
-APART = {"re-provisioning": reprovision, "latency": latency_policy}
+APART = {"re-provisioning": reprovision, "latency": latency_policy, "allocation webhook": webhook, "Mosquitto": mosquitto_hub}
 
 
 def run_all(server, binary, only, rows, others):
@@ -168,11 +171,31 @@ def run_all(server, binary, only, rows, others):
             others += run_named(title, lambda module=module: module.all_cases(binary))
 
 
+def remote(binary, others):
+    """Two ushers; after the first run's server has stopped, whose ports one of them needs."""
+    worlds = []
+
+    def cases_of_a_new_world():
+        worlds.append(remote_hubs.World(binary))
+        return remote_hubs.all_cases(worlds[0])
+    try:
+        ran = run_named("remote hub", cases_of_a_new_world)
+    finally:
+        for world in worlds:
+            world.stop()
+    others += ran
+    for world in worlds:
+        if any(row["result"] == "FAILED" for row in ran):
+            print(f"--- the end of the near usher's log, whole in {world.near.log_path} ---", *world.near.log().splitlines()[-60:], sep="\n")
+        else:
+            world.remove()
+
+
 def options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary")
     parser.add_argument("--json", help="also write the results to this file")
-    parser.add_argument("--only", choices=["devices", "apis", "bad", "explain", "apart"])
+    parser.add_argument("--only", choices=["devices", "apis", "bad", "explain", "apart", "remote"])
     given = parser.parse_args()
     given.binary = os.path.join(CALLED_FROM, given.binary)
     given.json = given.json and os.path.join(CALLED_FROM, given.json)
@@ -194,6 +217,8 @@ def main():
     finally:
         if server.is_alive():
             server.stop()
+    if given.only in (None, "remote"):
+        remote(given.binary, others)
     ran = [row for row in rows + others if row["result"] in ("passed", "FAILED")]
     failed = [row for row in ran if row["result"] == "FAILED"]
     if failed:

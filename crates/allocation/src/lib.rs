@@ -7,7 +7,11 @@ mod latency;
 
 use std::fmt;
 
-use usher_domain::{HubName, RegistrationId, enrollment::AllocationPolicy, service::LinkedHub};
+use usher_domain::{
+    HubName, RegistrationId,
+    enrollment::{AllocationPolicy, CustomAllocation},
+    service::LinkedHub,
+};
 
 pub use candidates::candidates;
 pub use hashed::{hashed, lots};
@@ -18,8 +22,13 @@ pub use latency::{Latency, nearest};
 pub enum Decision {
     /// It goes to this hub.
     Hub(HubName),
-    /// The webhook of the custom policy must be asked, with these hubs to choose from.
-    AskWebhook(Vec<HubName>),
+    /// A webhook must be asked.
+    AskWebhook {
+        /// The custom policy's webhook.
+        webhook: CustomAllocation,
+        /// The hubs to choose from; at least one.
+        hubs: Vec<HubName>,
+    },
 }
 
 /// Why no hub was chosen. Fit for an operator's eyes.
@@ -49,7 +58,9 @@ pub fn decide(
         AllocationPolicy::Hashed => hashed(hubs, registration_id).map(Decision::Hub),
         AllocationPolicy::GeoLatency => hashed(&nearest(hubs, latency), registration_id).map(Decision::Hub),
         AllocationPolicy::Custom(_) if hubs.is_empty() => Err(NoHub("the custom policy has no linked hub to choose from".into())),
-        AllocationPolicy::Custom(_) => Ok(Decision::AskWebhook(hubs.iter().map(|hub| hub.name.clone()).collect())),
+        AllocationPolicy::Custom(webhook) => {
+            Ok(Decision::AskWebhook { webhook: webhook.clone(), hubs: hubs.iter().map(|hub| hub.name.clone()).collect() })
+        }
     }
 }
 
@@ -87,5 +98,15 @@ mod tests {
         let decision = decide(&AllocationPolicy::Static, &[&a, &b], &device("d"), |_| None).unwrap();
         assert_eq!(decision, Decision::Hub(a.name));
         assert!(decide(&AllocationPolicy::Static, &[], &device("d"), |_| None).is_err());
+    }
+
+    #[test]
+    fn custom_asks_its_webhook_about_all_candidates_whatever_their_weight() {
+        let (a, b) = (hub("a", 0), hub("b", 1));
+        let webhook = CustomAllocation { webhook_url: usher_domain::Secret::new("https://f.example/"), api_version: "2021-10-01".into() };
+        let policy = AllocationPolicy::Custom(webhook.clone());
+        let decision = decide(&policy, &[&a, &b], &device("d"), |_| None).unwrap();
+        assert_eq!(decision, Decision::AskWebhook { webhook, hubs: vec![a.name, b.name] });
+        assert!(decide(&policy, &[], &device("d"), |_| None).is_err());
     }
 }

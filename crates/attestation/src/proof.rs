@@ -104,16 +104,20 @@ impl ProvenIdentity {
     /// the hub learns the leaf that it presented, so that the group's CA need not be uploaded to the hub. A TPM keeps a fresh
     /// symmetric key for the hub, which `tpm_keys` makes; it is called for TPMs alone.
     pub fn hub_credential(&self, tpm_keys: impl FnOnce() -> SymmetricKeys) -> DeviceCredential {
-        let from_keys = |keys: SymmetricKeys| DeviceCredential::SymmetricKeys { primary: keys.primary, secondary: keys.secondary };
         match &self.means {
-            Means::SymmetricKey { keys, .. } => from_keys(keys.clone()),
+            Means::SymmetricKey { keys, .. } => {
+                DeviceCredential::SymmetricKeys { primary: keys.primary.clone(), secondary: keys.secondary.clone() }
+            }
             Means::X509 { enrolled: Some(enrolled), .. } => {
                 DeviceCredential::Thumbprints { primary: enrolled.primary.clone(), secondary: enrolled.secondary.clone() }
             }
             Means::X509 { leaf, enrolled: None, .. } => {
                 DeviceCredential::Thumbprints { primary: leaf.sha256_thumbprint.clone(), secondary: None }
             }
-            Means::Tpm { .. } => from_keys(tpm_keys()),
+            Means::Tpm { .. } => {
+                let keys = tpm_keys();
+                DeviceCredential::TpmKeys { primary: keys.primary, secondary: keys.secondary }
+            }
         }
     }
 }

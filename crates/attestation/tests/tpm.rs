@@ -157,7 +157,7 @@ fn a_token_by_the_session_key_proves_the_tpm_and_any_other_does_not() {
     let proven = prove(&good, &scope, &device, &claim, &SESSION_KEY, now).unwrap();
     assert_eq!(proven.means(), &Means::Tpm { claim: Box::new(claim.clone()) });
     let keys = SymmetricKeys { primary: Secret::new("a"), secondary: Secret::new("b") };
-    let credential = DeviceCredential::SymmetricKeys { primary: keys.primary.clone(), secondary: keys.secondary.clone() };
+    let credential = DeviceCredential::TpmKeys { primary: keys.primary.clone(), secondary: keys.secondary.clone() };
     assert_eq!(proven.hub_credential(|| keys), credential);
     let refused = |token: &SasToken, now| prove(token, &scope, &device, &claim, &SESSION_KEY, now).unwrap_err().check;
     assert_eq!(refused(&token("0ne00000001/registrations/tpm-1", &[8; 32]), now), Check::TokenSignature);

@@ -5,6 +5,7 @@ use std::{net::IpAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use usher_device::Transport;
 use usher_domain::{HubName, IdScope};
+use usher_server::RemoteLink;
 
 use crate::operate::{Explain, HubCommand, ServiceCommand, Usage};
 
@@ -59,6 +60,12 @@ pub struct Dev {
     /// Embedded hub to make and link, with its region; repeat for several [default: localhost]
     #[arg(long = "hub", value_name = "NAME[=REGION]", value_parser = parse_hub)]
     pub hubs: Vec<(HubName, String)>,
+    /// Remote IoT hub, or another usher's, to link by its connection string, with its region; repeat for several
+    #[arg(long = "link", value_name = "[REGION=]CONNECTION_STRING")]
+    pub links: Vec<RemoteLink>,
+    /// Root certificates to trust in remote hubs besides the machine's, PEM; repeat for several
+    #[arg(long, value_name = "FILE")]
+    pub hub_trust: Vec<PathBuf>,
     /// ID scope for a new state folder [default: generated]
     #[arg(long, value_name = "SCOPE", value_parser = parse_scope)]
     pub id_scope: Option<IdScope>,
@@ -68,6 +75,9 @@ pub struct Dev {
     /// Latency table for the lowest latency policy: networks, regions and milliseconds to hubs (docs/latency.md)
     #[arg(long, value_name = "FILE")]
     pub latency: Option<PathBuf>,
+    /// CAs, PEM, that allocation webhooks may have their certificates from, beside the machine's roots
+    #[arg(long, value_name = "FILE")]
+    pub webhook_trust: Option<PathBuf>,
     /// How to log, on standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log: LogFormat,

@@ -44,9 +44,12 @@ fn options(arguments: Dev) -> DevOptions {
         mqtts_port: arguments.ports.mqtts_port,
         amqps_port: arguments.ports.amqps_port,
         hubs: arguments.hubs,
+        links: arguments.links,
+        hub_trust: arguments.hub_trust,
         id_scope: arguments.id_scope,
         name: arguments.name,
         latency: arguments.latency,
+        webhook_trust: arguments.webhook_trust,
         ..defaults
     }
 }
@@ -61,6 +64,9 @@ fn print_welcome(running: &Running, state: &str) {
     println!("  management API      {} (token in dev.json)", manifest.management.url);
     for hub in &manifest.hubs {
         println!("  hub                 {}", hub.connection_string);
+    }
+    for hub in &running.remote_hubs {
+        println!("  remote hub          {} (region {})", hub.name, hub.region);
     }
     println!("  trust this root     {state}/{}", manifest.trust);
     println!("  all of it, as JSON  {state}/dev.json");

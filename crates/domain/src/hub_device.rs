@@ -16,6 +16,14 @@ pub enum DeviceCredential {
         /// The second key.
         secondary: Secret,
     },
+    /// As [`Self::SymmetricKeys`], but the keys are in the device's TPM, which signs with them and never shows them: for hubs that
+    /// check signatures, of no use as a password.
+    TpmKeys {
+        /// The first key.
+        primary: Secret,
+        /// The second key.
+        secondary: Secret,
+    },
     /// A client certificate with one of these thumbprints (hex, SHA-1 or SHA-256, upper case).
     Thumbprints {
         /// The first certificate's.

@@ -4,6 +4,7 @@
 //! Nothing here does I/O, reads a clock, draws randomness or logs: time and new identifiers are arguments. That keeps every rule
 //! testable with plain values and leaves one place to look when a field or a code is in doubt.
 
+pub mod allocation_question;
 pub mod attempt;
 pub mod ca_certificate;
 pub mod clock;
@@ -13,6 +14,7 @@ pub mod error;
 pub mod hub_connection;
 pub mod hub_device;
 pub mod ids;
+pub mod initial_twin;
 pub mod limits;
 pub mod registration;
 pub mod resource;

@@ -31,3 +31,6 @@ pub const KEY_BYTES_MIN: usize = 16;
 pub const KEY_BYTES_MAX: usize = 64;
 /// Largest initial twin document, tags and desired properties together, in bytes of JSON (IoT Hub twin sections: 32 KiB each).
 pub const TWIN_BYTES_MAX: usize = 64 * 1024;
+/// Largest payload that an allocation webhook may give a device, in bytes of JSON: what [`MESSAGE_BYTES_MAX`] leaves beside the rest of
+/// the answer that carries it, a certificate's description included.
+pub const PAYLOAD_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 8 * 1024;

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::{
     DeviceId, HubName, OperationId, RegistrationId, Secret, Timestamp,
+    allocation_question::Question,
     enrollment::{CertificateInfo, EnrollmentRef},
     hub_device::{DeviceSpec, InitialTwin},
 };
@@ -200,8 +201,9 @@ pub struct Operation {
     pub initial_twin: InitialTwin,
     /// The hub and what happens to data; `None` until a webhook has chosen.
     pub plan: Option<Plan>,
-    /// What the device sent along, for the webhook.
-    pub payload: Option<Value>,
+    /// What the webhook is asked, until it has chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<Box<Question>>,
 }
 
 /// What an operation does.

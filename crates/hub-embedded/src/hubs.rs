@@ -8,6 +8,7 @@ use std::{
 use usher_domain::{
     HubName,
     clock::{Clock, Entropy},
+    service::{HubConnection, LinkedHub},
 };
 use usher_hub::{Hub, Hubs};
 use usher_records::Vault;
@@ -73,7 +74,10 @@ impl EmbeddedHubs {
 
 impl Hubs for EmbeddedHubs {
     /// Embedded hubs belong to the process, so every provisioning service in it may link them.
-    fn hub(&self, _tenant: u32, name: &HubName) -> Option<Arc<dyn Hub>> {
-        self.get(name).map(|hub| hub as Arc<dyn Hub>)
+    fn connect(&self, _tenant: u32, linked: &LinkedHub) -> Option<Arc<dyn Hub>> {
+        match linked.connection {
+            HubConnection::Embedded => self.get(&linked.name).map(|hub| hub as Arc<dyn Hub>),
+            _ => None,
+        }
     }
 }

@@ -8,6 +8,7 @@ use usher_domain::{
     DeviceId, HubName, Secret, Timestamp,
     clock::{ManualClock, SeededEntropy},
     hub_device::{DeviceCredential, DeviceSpec, InitialTwin},
+    service::{HubConnection, LinkedHub},
 };
 use usher_hub::{Hub, HubError, Hubs, TwinWrite};
 use usher_hub_embedded::{
@@ -299,8 +300,15 @@ async fn hubs_are_isolated_and_come_back_with_their_keys() {
     let world = world.restarted().await;
     assert_eq!(world.hubs.names().len(), 2);
     assert_eq!(world.hub().await.policies(), keys);
-    assert!(Hubs::hub(&world.hubs, 1, &name("other.example")).is_some());
-    assert!(Hubs::hub(&world.hubs, 1, &name("none.example")).is_none());
+    let linked = |hub: &str| LinkedHub {
+        name: name(hub),
+        region: "here".into(),
+        weight: 1,
+        apply_allocation_policy: true,
+        connection: HubConnection::Embedded,
+    };
+    assert!(world.hubs.connect(1, &linked("other.example")).is_some());
+    assert!(world.hubs.connect(1, &linked("none.example")).is_none());
 }
 
 #[tokio::test]

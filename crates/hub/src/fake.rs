@@ -8,6 +8,7 @@ use std::{
 use usher_domain::{
     DeviceId, HubName,
     hub_device::{DeviceSpec, InitialTwin},
+    service::LinkedHub,
 };
 
 use crate::{BoxFuture, Hub, HubError, Hubs, TwinWrite};
@@ -119,7 +120,7 @@ impl Hub for FakeHub {
 pub struct FakeHubs(pub BTreeMap<HubName, FakeHub>);
 
 impl Hubs for FakeHubs {
-    fn hub(&self, _tenant: u32, name: &HubName) -> Option<Arc<dyn Hub>> {
-        self.0.get(name).map(|hub| Arc::new(hub.clone()) as Arc<dyn Hub>)
+    fn connect(&self, _tenant: u32, linked: &LinkedHub) -> Option<Arc<dyn Hub>> {
+        self.0.get(&linked.name).map(|hub| Arc::new(hub.clone()) as Arc<dyn Hub>)
     }
 }

@@ -3,13 +3,18 @@
 //! Every call is idempotent: repeated after a crash or a lost answer it leaves the hub as one call would. Every implementation
 //! bounds its own waiting; a caller may also drop the future at any await.
 
+pub mod breaker;
+pub mod conformance;
 pub mod fake;
+pub mod guarded;
+pub mod health;
 
-use std::{fmt, future::Future, pin::Pin};
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use usher_domain::{
-    DeviceId, HubName,
+    DeviceId,
     hub_device::{DeviceSpec, InitialTwin},
+    service::LinkedHub,
 };
 
 /// A boxed future, so that the port can be used as a trait object.
@@ -73,8 +78,23 @@ pub trait Hub: Send + Sync + 'static {
     fn delete_device<'a>(&'a self, device_id: &'a DeviceId) -> BoxFuture<'a, Result<(), HubError>>;
 }
 
+impl Hub for Box<dyn Hub> {
+    fn ensure_device<'a>(&'a self, spec: &'a DeviceSpec, twin: TwinWrite<'a>) -> BoxFuture<'a, Result<(), HubError>> {
+        self.as_ref().ensure_device(spec, twin)
+    }
+
+    fn read_twin<'a>(&'a self, device_id: &'a DeviceId) -> BoxFuture<'a, Result<Option<InitialTwin>, HubError>> {
+        self.as_ref().read_twin(device_id)
+    }
+
+    fn delete_device<'a>(&'a self, device_id: &'a DeviceId) -> BoxFuture<'a, Result<(), HubError>> {
+        self.as_ref().delete_device(device_id)
+    }
+}
+
 /// Finds the connector of a linked hub.
 pub trait Hubs: Send + Sync + 'static {
-    /// The hub by its name, or `None` where none is connected under it.
-    fn hub(&self, tenant: u32, name: &HubName) -> Option<std::sync::Arc<dyn Hub>>;
+    /// The connector to a hub that the service of `tenant` has linked, or `None` where this process has none for it. Sends nothing,
+    /// and gives the same connector to all who come with the same connection, so that they share its limits.
+    fn connect(&self, tenant: u32, linked: &LinkedHub) -> Option<Arc<dyn Hub>>;
 }

@@ -1,4 +1,4 @@
-//! A client's side of one connection, as a state machine: as much as a simulated device needs.
+//! A client's side of one connection, as a state machine: as much as a simulated device and a broker's administrator need.
 //!
 //! It never asks for level 2 and takes no message of that level. Keep-alive is the driver's: call [`Session::ping`] within the interval
 //! that CONNECT named.
@@ -37,6 +37,11 @@ pub enum Event {
         /// As `publish` returned it.
         packet_id: u16,
     },
+    /// The server sends no more for these filters.
+    Unsubscribed {
+        /// As `unsubscribe` returned it.
+        packet_id: u16,
+    },
     /// The server sent what cannot be read. The last event.
     Malformed(DecodeError),
     /// The server sent a packet that has no place here: before CONNACK, of a kind that only clients send, of level 2, an answer to
@@ -64,6 +69,7 @@ enum State {
 enum Request {
     Publish,
     Subscribe { filters: usize },
+    Unsubscribe,
 }
 
 /// A client's side of one connection.
@@ -100,11 +106,25 @@ impl Session {
         self.request(request, |packet_id| Packet::Subscribe { packet_id, filters })
     }
 
+    /// Ends subscriptions. Returns the packet ID that the answer will name, or 0 where it was not sent; an event says why.
+    pub fn unsubscribe(&mut self, filters: Vec<String>) -> u16 {
+        self.request(Request::Unsubscribe, |packet_id| Packet::Unsubscribe { packet_id, filters })
+    }
+
     /// Sends a message, at most of level 1. Returns its packet ID; 0 for [`Qos::AtMostOnce`], or where it was not sent; an event says
     /// why.
     pub fn publish(&mut self, topic: String, payload: Bytes, qos: Qos) -> u16 {
-        let qos = qos.min(Qos::AtLeastOnce);
-        let publish = |packet_id| Packet::Publish(Publish { dup: false, qos, retain: false, topic, packet_id, payload });
+        self.send_message(topic, payload, qos.min(Qos::AtLeastOnce), false)
+    }
+
+    /// Has the server keep a message of level 1 for all who subscribe later, in place of the one before; an empty one removes it
+    /// (section 3.3.1.3). Returns its packet ID, or 0 where it was not sent; an event says why.
+    pub fn retain(&mut self, topic: String, payload: Bytes) -> u16 {
+        self.send_message(topic, payload, Qos::AtLeastOnce, true)
+    }
+
+    fn send_message(&mut self, topic: String, payload: Bytes, qos: Qos, retain: bool) -> u16 {
+        let publish = |packet_id| Packet::Publish(Publish { dup: false, qos, retain, topic, packet_id, payload });
         if qos == Qos::AtMostOnce {
             self.send(&publish(0));
             return 0;
@@ -153,6 +173,7 @@ impl Session {
             }
             (State::Connected, Packet::Suback { packet_id, granted }) => self.handle_suback(packet_id, granted),
             (State::Connected, Packet::Puback(packet_id)) => self.handle_puback(packet_id),
+            (State::Connected, Packet::Unsuback(packet_id)) => self.handle_unsuback(packet_id),
             (State::Connected, Packet::Publish(publish)) => self.handle_publish(publish),
             (State::Connected, Packet::Pingresp) => {}
             _ => self.end(Event::Unexpected),
@@ -182,6 +203,14 @@ impl Session {
     fn handle_puback(&mut self, packet_id: u16) {
         if self.requests.remove(&packet_id) == Some(Request::Publish) {
             self.events.push_back(Event::Published { packet_id });
+        } else {
+            self.end(Event::Unexpected);
+        }
+    }
+
+    fn handle_unsuback(&mut self, packet_id: u16) {
+        if self.requests.remove(&packet_id) == Some(Request::Unsubscribe) {
+            self.events.push_back(Event::Unsubscribed { packet_id });
         } else {
             self.end(Event::Unexpected);
         }

@@ -63,6 +63,25 @@ fn answers_are_told_by_the_id_of_their_request() {
 }
 
 #[test]
+fn a_message_can_be_kept_and_a_subscription_ended() {
+    let mut session = connected();
+    assert_eq!(session.retain("kept".into(), Bytes::from_static(b"1")), 1);
+    assert_eq!(session.unsubscribe(vec!["a".into()]), 2);
+    let (kept, ended) = match &sent(&mut session)[..] {
+        [Packet::Publish(kept), Packet::Unsubscribe { packet_id: 2, filters }] => (kept.clone(), filters.clone()),
+        other => panic!("{other:?}"),
+    };
+    assert!(kept.retain && kept.qos == Qos::AtLeastOnce && kept.packet_id == 1, "{kept:?}");
+    assert_eq!(ended, ["a"]);
+    session.handle_bytes(&bytes_of(&Packet::Puback(1)));
+    session.handle_bytes(&bytes_of(&Packet::Unsuback(2)));
+    assert_eq!(session.poll_event(), Some(Event::Published { packet_id: 1 }));
+    assert_eq!(session.poll_event(), Some(Event::Unsubscribed { packet_id: 2 }));
+    session.handle_bytes(&bytes_of(&Packet::Unsuback(2)));
+    assert_eq!(session.poll_event(), Some(Event::Unexpected), "nothing was asked");
+}
+
+#[test]
 fn what_a_server_may_not_send_is_the_end() {
     let strays = [
         Packet::Puback(1),

@@ -1,11 +1,12 @@
 //! Carrying out a plan on the hubs. Idempotent: run again after a crash at any point, it ends in the same place.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 use usher_domain::{
     ErrorCode, HubName,
     registration::{DataPlan, Operation, Plan, Stray},
+    service::ProvisioningService,
 };
 use usher_hub::{Hub, HubError, Hubs, TwinWrite};
 
@@ -23,6 +24,8 @@ pub enum Attempt {
         why: String,
         /// The hub's own wish, if it named one, in seconds.
         retry_after_s: Option<u32>,
+        /// A row of the error table, for the time when patience has run out.
+        at_last: ErrorCode,
     },
     /// It will not work without an operator.
     Never {
@@ -33,23 +36,45 @@ pub enum Attempt {
     },
 }
 
+/// The hubs within reach of a service: those that it has linked.
+#[derive(Clone, Copy)]
+pub struct Reach<'a> {
+    /// The connectors.
+    pub hubs: &'a dyn Hubs,
+    /// The service.
+    pub service: &'a ProvisioningService,
+}
+
+impl Reach<'_> {
+    fn hub(&self, name: &HubName) -> Option<Arc<dyn Hub>> {
+        self.hubs.connect(self.service.tenant, self.service.hub(name)?)
+    }
+
+    fn target(&self, name: &HubName) -> Result<Arc<dyn Hub>, Attempt> {
+        self.hub(name).ok_or_else(|| Attempt::Never {
+            code: ErrorCode::NoHubAvailable,
+            why: format!("The hub {name} is not linked any more. Link it again, or let the device be allocated anew."),
+        })
+    }
+}
+
 /// Makes one attempt at `plan`.
-pub async fn carry_out(hubs: &dyn Hubs, tenant: u32, operation: &Operation, plan: &Plan) -> Attempt {
-    match attempt(hubs, tenant, operation, plan).await {
+pub async fn carry_out(reach: Reach<'_>, operation: &Operation, plan: &Plan) -> Attempt {
+    match attempt(reach, operation, plan).await {
         Ok(()) => Attempt::Done,
         Err(attempt) => attempt,
     }
 }
 
-async fn attempt(hubs: &dyn Hubs, tenant: u32, operation: &Operation, plan: &Plan) -> Result<(), Attempt> {
-    let target = find(hubs, tenant, &plan.hub)?;
+async fn attempt(reach: Reach<'_>, operation: &Operation, plan: &Plan) -> Result<(), Attempt> {
+    let target = reach.target(&plan.hub)?;
     let initial = &operation.initial_twin;
     match &plan.data {
         DataPlan::Keep => call(&plan.hub, target.ensure_device(&operation.device, TwinWrite::IfCreated(initial))).await,
         DataPlan::Reset => call(&plan.hub, target.ensure_device(&operation.device, TwinWrite::Replace(initial))).await,
         DataPlan::Migrate { from, device_id } => {
             // A hub that is no longer linked cannot be read: its twin is lost to us, the device is not.
-            let source = hubs.hub(tenant, from);
+            let source = reach.hub(from);
             let carried = match &source {
                 Some(source) => call(from, source.read_twin(device_id)).await?,
                 None => None,
@@ -62,7 +87,7 @@ async fn attempt(hubs: &dyn Hubs, tenant: u32, operation: &Operation, plan: &Pla
         }
         DataPlan::Replace { from, device_id } => {
             call(&plan.hub, target.ensure_device(&operation.device, TwinWrite::Replace(initial))).await?;
-            leave(from, hubs.hub(tenant, from).as_deref(), device_id).await
+            leave(from, reach.hub(from).as_deref(), device_id).await
         }
     }
 }
@@ -77,18 +102,11 @@ async fn leave(from: &HubName, source: Option<&dyn Hub>, device_id: &usher_domai
 
 /// Removes a device that an earlier operation may have left behind; `false` where that must be tried again another time. A hub that is
 /// no longer linked is none of ours.
-pub async fn remove_stray(hubs: &dyn Hubs, tenant: u32, stray: &Stray) -> bool {
-    match hubs.hub(tenant, &stray.hub) {
+pub async fn remove_stray(reach: Reach<'_>, stray: &Stray) -> bool {
+    match reach.hub(&stray.hub) {
         Some(hub) => call(&stray.hub, hub.delete_device(&stray.device_id)).await.is_ok(),
         None => true,
     }
-}
-
-fn find(hubs: &dyn Hubs, tenant: u32, name: &HubName) -> Result<std::sync::Arc<dyn Hub>, Attempt> {
-    hubs.hub(tenant, name).ok_or_else(|| Attempt::Never {
-        code: ErrorCode::NoHubAvailable,
-        why: format!("The hub {name} is not linked any more. Link it again, or let the device be allocated anew."),
-    })
 }
 
 async fn call<T>(hub: &HubName, work: impl Future<Output = Result<T, HubError>>) -> Result<T, Attempt> {
@@ -96,9 +114,12 @@ async fn call<T>(hub: &HubName, work: impl Future<Output = Result<T, HubError>>)
     outcome.map_err(|error| {
         let why = format!("{hub}: {error}");
         match error {
-            HubError::Unavailable(_) => Attempt::Later { why, retry_after_s: None },
-            HubError::Throttled { retry_after_s } => Attempt::Later { why, retry_after_s: Some(retry_after_s) },
-            HubError::Unauthorized(_) => Attempt::Never { code: ErrorCode::HubUnauthorized, why },
+            HubError::Unavailable(_) => Attempt::Later { why, retry_after_s: None, at_last: ErrorCode::HubUnreachable },
+            HubError::Throttled { retry_after_s } => {
+                Attempt::Later { why, retry_after_s: Some(retry_after_s), at_last: ErrorCode::HubUnreachable }
+            }
+            // An operator can mend it while the device waits, and no SDK asks again after a failure.
+            HubError::Unauthorized(_) => Attempt::Later { why, retry_after_s: None, at_last: ErrorCode::HubUnauthorized },
             HubError::Rejected(_) => Attempt::Never { code: ErrorCode::HubRejected, why },
         }
     })
@@ -112,8 +133,10 @@ mod tests {
     use serde_json::json;
     use usher_domain::{
         DeviceId, OperationId, Timestamp,
+        enrollment::AllocationPolicy,
         hub_device::{DeviceCredential, DeviceSpec, InitialTwin},
         registration::Substatus,
+        service::{HubConnection, LinkedHub},
     };
     use usher_hub::fake::{FakeHub, FakeHubs, Fault};
 
@@ -139,6 +162,26 @@ mod tests {
         InitialTwin { tags: serde_json::Map::new(), desired: json!({ "color": color }).as_object().unwrap().clone() }
     }
 
+    fn service() -> ProvisioningService {
+        let linked = |hub: &str| LinkedHub {
+            name: name(hub),
+            region: "here".into(),
+            weight: 1,
+            apply_allocation_policy: true,
+            connection: HubConnection::Embedded,
+        };
+        ProvisioningService {
+            name: "s".into(),
+            tenant: 1,
+            resource: usher_domain::service::ResourceMetadata::default(),
+            id_scope: usher_domain::IdScope::parse("0ne00000001").unwrap(),
+            host_name: "s.example".into(),
+            policies: Vec::new(),
+            hubs: vec![linked("a"), linked("b")],
+            allocation: AllocationPolicy::Hashed,
+        }
+    }
+
     fn operation() -> Operation {
         Operation {
             id: OperationId::from_random([1; 24]),
@@ -152,7 +195,7 @@ mod tests {
             },
             initial_twin: twin("initial"),
             plan: None,
-            payload: None,
+            question: None,
         }
     }
 
@@ -165,7 +208,7 @@ mod tests {
     }
 
     async fn carry(world: &World, data: DataPlan) -> Attempt {
-        carry_out(&world.hubs, 1, &operation(), &plan(data)).await
+        carry_out(Reach { hubs: &world.hubs, service: &service() }, &operation(), &plan(data)).await
     }
 
     async fn place_on_a(world: &World, color: &str) {
@@ -226,10 +269,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refused_credentials_are_not_tried_again() {
+    async fn refused_credentials_are_waited_for_and_told_at_last() {
         let world = world();
         world.b.fail_next([Fault::Before(HubError::Unauthorized("key".into()))]);
         let attempt = carry(&world, DataPlan::Keep).await;
-        assert!(matches!(attempt, Attempt::Never { code: ErrorCode::HubUnauthorized, .. }));
+        assert!(matches!(attempt, Attempt::Later { at_last: ErrorCode::HubUnauthorized, .. }), "{attempt:?}");
+        assert_eq!(carry(&world, DataPlan::Keep).await, Attempt::Done);
+    }
+
+    #[tokio::test]
+    async fn a_hub_that_is_not_linked_is_out_of_reach_though_it_is_there() {
+        let world = world();
+        let bare = ProvisioningService { hubs: Vec::new(), ..service() };
+        let reach = Reach { hubs: &world.hubs, service: &bare };
+        let attempt = carry_out(reach, &operation(), &plan(DataPlan::Keep)).await;
+        assert!(matches!(attempt, Attempt::Never { code: ErrorCode::NoHubAvailable, .. }), "{attempt:?}");
+        assert!(remove_stray(reach, &Stray { hub: name("a"), device_id: from_a().1 }).await, "none of ours");
+        assert_eq!((world.a.calls(), world.b.calls()), (0, 0));
     }
 }

@@ -10,7 +10,7 @@ use usher_domain::{
     attempt::Outcome,
     clock::{Clock, Entropy},
     document::{OperationStatusDocument, RegisterDocument, RegistrationStateDocument},
-    enrollment::{ProvisioningStatus, SymmetricKeys},
+    enrollment::{AllocationPolicy, ProvisioningStatus, SymmetricKeys},
     hub_device::DeviceCredential,
     registration::{Operation, Registration},
 };
@@ -19,12 +19,13 @@ use usher_latency::LatencyMap;
 use usher_records::Versioned;
 use usher_registry::{Directory, Tenant};
 use usher_store::Expect;
+use usher_webhook::AllocationWebhook;
 
 use crate::{
     answer,
     claim::{Claim, Transport},
     denial::Denial,
-    draft::draft,
+    draft::{Case, draft},
     journal::Journal,
     prove::{Admitted, prove},
     story::{self, Story},
@@ -38,6 +39,8 @@ use crate::{
 const ANSWER_AT_ONCE_WITHIN: Duration = Duration::from_millis(300);
 /// Operations that one node works on at a time; devices beyond are told to come back.
 const OPERATIONS_MAX: usize = 4096;
+/// Operations that one node keeps in mind while a hub is not ready, some KiB each. Beyond, they rest in the store alone.
+const RESTING_MAX: usize = 16_384;
 /// Time for the journal to be written when the node stops.
 const JOURNAL_FLUSH_MAX: Duration = Duration::from_secs(2);
 /// Tries at a record that others change at the same time.
@@ -48,6 +51,7 @@ const CONFLICTS_MAX: usize = 5;
 pub struct Engine {
     pub(crate) ports: Arc<Ports>,
     pub(crate) running: Arc<Semaphore>,
+    pub(crate) resting: Arc<Semaphore>,
     latency: Arc<LatencyMap>,
     journal: Option<Journal>,
 }
@@ -58,6 +62,8 @@ pub struct Ports {
     pub directory: Arc<Directory>,
     /// Connectors of linked hubs.
     pub hubs: Arc<dyn Hubs>,
+    /// Webhooks of custom allocation policies.
+    pub webhook: Arc<dyn AllocationWebhook>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -67,7 +73,8 @@ pub struct Ports {
 impl Engine {
     /// An engine over these ports.
     pub fn new(ports: Ports) -> Self {
-        Self { ports: Arc::new(ports), running: Arc::new(Semaphore::new(OPERATIONS_MAX)), latency: Arc::default(), journal: None }
+        let (running, resting) = (Arc::new(Semaphore::new(OPERATIONS_MAX)), Arc::new(Semaphore::new(RESTING_MAX)));
+        Self { ports: Arc::new(ports), running, resting, latency: Arc::default(), journal: None }
     }
 
     /// The engine with what is known of latency, for allocation by it. Without, hubs in this process are near and nothing is known of
@@ -159,6 +166,11 @@ impl Engine {
     /// How many operations this node is working on.
     pub fn under_way(&self) -> usize {
         OPERATIONS_MAX.saturating_sub(self.running.available_permits())
+    }
+
+    /// How many operations wait here for a hub to be ready.
+    pub fn resting(&self) -> usize {
+        RESTING_MAX.saturating_sub(self.resting.available_permits())
     }
 
     pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
@@ -253,19 +265,15 @@ impl Engine {
             return Ok(Accepted::Settled(Versioned { value: refused, etag }));
         }
         story.trail.passed("enrollment.enabled", "The enrollment is enabled.");
-        let operation = draft(
-            &tenant.service,
-            &enrollment,
-            &proven,
-            old.as_ref(),
-            claim,
-            document,
-            &self.latency,
-            &mut story.trail,
-            operation_id,
-            || self.hub_keys(),
-            now,
-        )?;
+        // Only a webhook is told the ETag.
+        let enrollment_etag = match &enrollment.allocation {
+            Some(AllocationPolicy::Custom(_)) => registry.etag_of(&enrollment).await?,
+            _ => None,
+        };
+        let (service, old_ref) = (&tenant.service, old.as_ref());
+        let latency = self.latency.as_ref();
+        let case = Case { service, enrollment: &enrollment, enrollment_etag, proven: &proven, old: old_ref, claim, document, latency };
+        let operation = draft(&case, operation_id, || self.hub_keys(), now, &mut story.trail)?;
         let applicant = Applicant { tpm: tpm::remember(&proven, primary_key(&operation)), ..applicant };
         let begun = transition::begin(old, applicant, operation, now);
         let etag = registry.save_registration(&begun, expect, also).await?;
@@ -287,16 +295,13 @@ impl Engine {
             return record;
         };
         let (engine, begun) = (self.clone(), record.clone());
-        let work = tokio::spawn(async move {
-            let _permit = permit;
-            worker::work(&engine, &tenant, begun, &mut story).await
-        });
+        let work = tokio::spawn(async move { worker::work(&engine, &tenant, begun, permit, &mut story).await });
         let settled = match timeout(ANSWER_AT_ONCE_WITHIN, work).await {
             Ok(Ok(settled)) => settled,
             Ok(Err(_)) | Err(_) => record,
         };
         info!(tracking_id = %claim.tracking_id, id_scope = %claim.id_scope, registration_id = %claim.claimed_id,
-            transport = claim.transport.name(), status = settled.value.state.word(),
+            transport = claim.transport.name(), status = settled.value.state.word(), operation_id = %settled.value.state.operation_id(),
             hub = settled.value.state.assignment().map(|place| place.hub.as_str()).unwrap_or_default(), "registration accepted");
         settled
     }
@@ -402,7 +407,7 @@ fn sentence(finding: &str) -> String {
 
 fn primary_key(operation: &Operation) -> Option<Secret> {
     match &operation.device.credential {
-        DeviceCredential::SymmetricKeys { primary, .. } => Some(primary.clone()),
+        DeviceCredential::SymmetricKeys { primary, .. } | DeviceCredential::TpmKeys { primary, .. } => Some(primary.clone()),
         _ => None,
     }
 }

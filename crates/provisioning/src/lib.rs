@@ -1,9 +1,10 @@
 //! Provisioning: proves a device, decides where it goes, and takes it there through the ports.
 //!
-//! `plan`, `transition` and `draft` decide and touch nothing; `engine`, `worker` and `takeover` load, let them decide, save, and
+//! `plan`, `question`, `transition` and `draft` decide and touch nothing; `engine`, `worker` and `takeover` load, let them decide, save, and
 //! then act. A registration that was accepted is finished by whichever node lives.
 
 mod answer;
+mod ask;
 mod assign;
 mod claim;
 mod denial;
@@ -12,6 +13,7 @@ mod engine;
 mod journal;
 mod plan;
 mod prove;
+mod question;
 mod story;
 mod takeover;
 mod tell;

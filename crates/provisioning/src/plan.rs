@@ -2,6 +2,7 @@
 
 use usher_domain::{
     DeviceId, HubName,
+    allocation_question::Reassign,
     enrollment::ReprovisionPolicy,
     registration::{Assignment, DataPlan, Plan, Substatus},
 };
@@ -9,17 +10,6 @@ use usher_domain::{
 /// The last API version without native re-provisioning: devices that speak it stay on their hub unless the enrollment says
 /// otherwise (MicrosoftDocs/azure-docs: articles/iot-dps/concepts-device-reprovision.md, "Backwards compatibility").
 const LAST_STICKY_API_VERSION: &str = "2018-04-01";
-
-/// What happens to the device's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reassign {
-    /// It stays where it is.
-    Stay,
-    /// The allocation policy is asked again; the twin goes along to a new hub.
-    Migrate,
-    /// The allocation policy is asked again; the twin is reset.
-    Reset,
-}
 
 /// The rule that applies to a device that registers again.
 ///

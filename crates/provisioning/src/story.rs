@@ -10,7 +10,7 @@ use usher_domain::{
 
 use usher_registry::{Registry, Tenant};
 
-use crate::{claim::Claim, denial::Denial};
+use crate::{ask::Decided, claim::Claim, denial::Denial, tell_place};
 
 /// An attempt under way. It goes along with the work, from hand to hand.
 #[derive(Clone)]
@@ -91,6 +91,26 @@ impl Story {
         match failure {
             None => self.trail.passed("hub", format!("{hub} has the device (attempt {number}, {ms} ms).")),
             Some(why) => self.trail.failed("hub", format!("Attempt {number} at {hub} failed after {ms} ms: {why}")),
+        }
+    }
+
+    /// The webhook of the allocation policy was asked, with this outcome.
+    pub fn webhook_asked(&mut self, decided: &Decided) {
+        let (registration, failed) = match decided {
+            Decided::GoOn(record) | Decided::NotHere(Some(record)) => (&record.value, false),
+            Decided::Failed(registration) => (registration, true),
+            Decided::NotHere(None) => return,
+        };
+        match &registration.state {
+            State::Assigning { operation, .. } => match &operation.plan {
+                Some(plan) => {
+                    self.trail.passed("webhook", format!("The webhook chose {}.", plan.hub));
+                    tell_place::plan(&mut self.trail, plan);
+                }
+                None => self.trail.failed("webhook", "The webhook did not decide; it is asked again."),
+            },
+            State::Failed { error_message, .. } if failed => self.trail.failed("webhook", error_message.clone()),
+            _ => {}
         }
     }
 

@@ -71,10 +71,7 @@ impl Engine {
         let Some(held) = worker::claim_operation(self, tenant, record).await else { return Ok(false) };
         let mut story = Story::of_take_over(tenant, id, self.new_tracking_id(), self.now());
         let (engine, tenant) = (self.clone(), tenant.clone());
-        tokio::spawn(async move {
-            let _permit = permit;
-            worker::work(&engine, &tenant, held, &mut story).await;
-        });
+        tokio::spawn(async move { worker::work(&engine, &tenant, held, permit, &mut story).await });
         Ok(true)
     }
 }

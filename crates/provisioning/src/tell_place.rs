@@ -3,14 +3,13 @@
 use usher_allocation::{Decision, NoHub, lots, nearest};
 use usher_domain::{
     HubName, RegistrationId,
+    allocation_question::Reassign,
     attempt::Trail,
     enrollment::{AllocationPolicy, Enrollment},
     registration::{Assignment, DataPlan, Plan},
     service::LinkedHub,
 };
 use usher_latency::Figure;
-
-use crate::plan::Reassign;
 
 /// Hubs that are told one by one, the best first.
 const TOLD_MAX: usize = 8;
@@ -52,7 +51,7 @@ pub fn choice(trail: &mut Trail, choice: &Choice<'_>) {
     }
     match choice.decision {
         Ok(Decision::Hub(hub)) => trail.passed("allocation", format!("{hub} was chosen: {}.", reason(choice, hub))),
-        Ok(Decision::AskWebhook(hubs)) => trail.passed("allocation", format!("The webhook is to choose among {} hubs.", hubs.len())),
+        Ok(Decision::AskWebhook { hubs, .. }) => trail.passed("allocation", format!("The webhook is to choose among {} hubs.", hubs.len())),
         Err(_) => {}
     }
 }

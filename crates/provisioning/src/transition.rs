@@ -8,6 +8,9 @@ use usher_domain::{
         Assignment, DataPlan, FORMER_HUBS_MAX, Operation, Plan, ProofSummary, Registration, STRAYS_MAX, State, Stray, TpmRegistration,
     },
 };
+use usher_webhook::Answer;
+
+use crate::plan::go;
 
 /// How long a node may hold an operation before others presume it dead, in milliseconds. Longer than any bounded hub call.
 pub const LEASE_MS: i64 = 30_000;
@@ -62,6 +65,28 @@ pub fn hold(mut registration: Registration, now: Timestamp) -> Registration {
     if let State::Assigning { operation, .. } = &mut registration.state {
         operation.lease_until = now.plus_millis(LEASE_MS);
         operation.attempts = operation.attempts.saturating_add(1);
+    }
+    registration
+}
+
+/// Records what the webhook decided: the operation has its plan now, and nobody will be asked again.
+pub fn decided(mut registration: Registration, answer: Answer, now: Timestamp) -> Registration {
+    let State::Assigning { operation, previous } = &mut registration.state else { return registration };
+    let Some(question) = operation.question.take() else { return registration };
+    let plan = go(previous.as_ref(), &registration.former_hubs, question.rule, answer.hub, &operation.device.device_id);
+    operation.plan = Some(Plan { payload: answer.payload, ..plan });
+    operation.initial_twin = answer.initial_twin.unwrap_or_else(|| std::mem::take(&mut operation.initial_twin));
+    operation.lease_until = now.plus_millis(LEASE_MS);
+    registration
+}
+
+/// Puts the webhook's next turn off. Whoever comes first once the lease has ended asks again: no node waits all that time.
+pub fn put_off(mut registration: Registration, failed: bool, pause_ms: i64, now: Timestamp) -> Registration {
+    if let State::Assigning { operation, .. } = &mut registration.state {
+        operation.lease_until = now.plus_millis(pause_ms);
+        if let Some(question) = &mut operation.question {
+            question.failures = question.failures.saturating_add(u32::from(failed));
+        }
     }
     registration
 }
@@ -132,8 +157,11 @@ fn left_hub(plan: &Plan) -> Option<HubName> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use serde_json::{Value, json};
     use usher_domain::{
-        DeviceId,
+        DeviceId, Secret,
+        allocation_question::{Question, Reassign},
+        enrollment::CustomAllocation,
         hub_device::{DeviceCredential, DeviceSpec, InitialTwin},
         registration::Substatus,
     };
@@ -162,7 +190,7 @@ mod tests {
             },
             initial_twin: InitialTwin::default(),
             plan: None,
-            payload: None,
+            question: None,
         }
     }
 
@@ -222,6 +250,67 @@ mod tests {
         assert!(!is_abandoned(operation, NOW.plus_millis(LEASE_MS - 1)));
         assert!(is_abandoned(operation, NOW.plus_millis(LEASE_MS)));
         assert_eq!(operation.attempts, 2);
+    }
+
+    fn asking(rule: Reassign) -> Operation {
+        let webhook = CustomAllocation { webhook_url: Secret::new("https://f.example/?code=k"), api_version: "2021-10-01".into() };
+        let hubs = ["a", "b"].map(|name| HubName::parse(name).unwrap()).to_vec();
+        let question = Question { webhook, request: Value::Null, hubs, rule, failures: 0 };
+        Operation { question: Some(Box::new(question)), ..operation(2) }
+    }
+
+    fn answer(hub: &str, twin: Option<InitialTwin>) -> Answer {
+        Answer { hub: HubName::parse(hub).unwrap(), initial_twin: twin, payload: Some(json!({ "for": hub })) }
+    }
+
+    #[test]
+    fn a_decision_becomes_the_plan_and_the_question_is_dropped() {
+        let twin = InitialTwin { tags: json!({ "t": 1 }).as_object().unwrap().clone(), ..InitialTwin::default() };
+        let begun = begin(None, applicant(), asking(Reassign::Migrate), NOW);
+        let planned = decided(begun, answer("b", Some(twin.clone())), NOW);
+        let operation = running(&planned).unwrap();
+        let plan = operation.plan.clone().unwrap();
+        assert_eq!((plan.hub.as_str(), plan.payload, plan.data), ("b", Some(json!({ "for": "b" })), DataPlan::Keep));
+        assert_eq!((&operation.question, &operation.initial_twin), (&None, &twin));
+        assert_eq!(decided(planned.clone(), answer("a", None), NOW), planned, "the first decision stands");
+    }
+
+    #[test]
+    fn a_decision_follows_the_rule_of_the_enrollment() {
+        let on_a = assigned(begin(None, applicant(), operation(1), NOW), &plan("a", DataPlan::Keep), Vec::new(), NOW);
+        let device_id = DeviceId::parse("d").unwrap();
+        for (rule, hub, data, substatus) in [
+            (Reassign::Stay, "a", DataPlan::Keep, Substatus::InitialAssignment),
+            (Reassign::Migrate, "a", DataPlan::Keep, Substatus::InitialAssignment),
+            (Reassign::Reset, "a", DataPlan::Reset, Substatus::DeviceDataReset),
+            (
+                Reassign::Migrate,
+                "b",
+                DataPlan::Migrate { from: HubName::parse("a").unwrap(), device_id: device_id.clone() },
+                Substatus::DeviceDataMigrated,
+            ),
+            (Reassign::Reset, "b", DataPlan::Replace { from: HubName::parse("a").unwrap(), device_id }, Substatus::DeviceDataReset),
+        ] {
+            let planned = decided(begin(Some(on_a.clone()), applicant(), asking(rule), NOW), answer(hub, None), NOW);
+            let plan = running(&planned).unwrap().plan.clone().unwrap();
+            assert_eq!((plan.data, plan.substatus), (data, substatus), "{rule:?} {hub}");
+        }
+    }
+
+    #[test]
+    fn a_question_that_is_put_off_is_anyones_after_the_pause() {
+        let later = put_off(begin(None, applicant(), asking(Reassign::Migrate), NOW), true, 10_000, NOW);
+        let operation = running(&later).unwrap();
+        assert!(!is_abandoned(operation, NOW.plus_millis(9_999)) && is_abandoned(operation, NOW.plus_millis(10_000)));
+        assert_eq!(operation.question.as_ref().unwrap().failures, 1);
+        let busy = put_off(later, false, 10_000, NOW);
+        assert_eq!(running(&busy).unwrap().question.as_ref().unwrap().failures, 1);
+    }
+
+    #[test]
+    fn an_operation_that_fails_before_the_decision_leaves_no_stray() {
+        let failed = failed(begin(None, applicant(), asking(Reassign::Migrate), NOW), 400_207, "no".into(), NOW);
+        assert!(failed.strays.is_empty());
     }
 
     #[test]

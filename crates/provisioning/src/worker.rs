@@ -1,7 +1,11 @@
 //! The worker: takes an accepted operation to its end, however often hubs fail and whoever began it.
+//!
+//! An operation has a place among the running only while something is done for it. Between attempts it rests, so that the devices of
+//! a hub that is down do not take the places of others.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::{error, info, warn};
 use usher_domain::{
     ErrorCode,
@@ -12,14 +16,15 @@ use usher_registry::Tenant;
 use usher_store::Expect;
 
 use crate::{
-    assign::{Attempt, carry_out, remove_stray},
+    ask::{self, Decided},
+    assign::{Attempt, Reach, carry_out, remove_stray},
     engine::Engine,
     story::{self, Story},
     transition,
 };
 
 /// An operation that has not ended after this long has failed, in milliseconds: by then the device has given up and will ask anew.
-const OPERATION_MAX_MS: i64 = 600_000;
+pub const OPERATION_MAX_MS: i64 = 600_000;
 /// First pause after a failed attempt, in milliseconds; doubled each time.
 const PAUSE_MIN_MS: u64 = 200;
 /// Longest pause, in milliseconds; well under a lease, which is renewed before each attempt.
@@ -34,53 +39,98 @@ pub async fn claim_operation(engine: &Engine, tenant: &Tenant, record: Versioned
     }
 }
 
-/// Works until the operation is settled or taken by another node; returns the record as it then stands, and keeps the story.
-pub async fn work(engine: &Engine, tenant: &Tenant, record: Versioned<Registration>, story: &mut Story) -> Versioned<Registration> {
-    let ended = work_on(engine, tenant, record, story).await;
+/// Works until the operation is settled, taken by another node or left to be taken over; returns the record as it then stands. `place`
+/// is its place among the running. What is done goes into the story, which is kept at the end.
+pub async fn work(
+    engine: &Engine,
+    tenant: &Tenant,
+    record: Versioned<Registration>,
+    place: OwnedSemaphorePermit,
+    story: &mut Story,
+) -> Versioned<Registration> {
+    let ended = work_on(engine, tenant, record, place, story).await;
     engine.keep(story, story::outcome_of(&ended.value));
     ended
 }
 
-async fn work_on(engine: &Engine, tenant: &Tenant, mut record: Versioned<Registration>, story: &mut Story) -> Versioned<Registration> {
-    let mut pause_ms = PAUSE_MIN_MS;
+async fn work_on(
+    engine: &Engine,
+    tenant: &Tenant,
+    mut record: Versioned<Registration>,
+    mut place: OwnedSemaphorePermit,
+    story: &mut Story,
+) -> Versioned<Registration> {
+    let (mut tenant, mut pause_ms) = (tenant.clone(), PAUSE_MIN_MS);
     loop {
         let Some(operation) = transition::running(&record.value).cloned() else { return record };
+        let Some(plan) = &operation.plan else {
+            let decided = ask::decide(engine, &tenant, &record, &operation).await;
+            story.webhook_asked(&decided);
+            match decided {
+                Decided::GoOn(further) => record = further,
+                Decided::Failed(failed) => return settle(engine, &tenant, record, failed, false).await,
+                Decided::NotHere(later) => return later.unwrap_or(record),
+            }
+            continue;
+        };
         let asked_at = engine.now();
-        let step = attempt(engine, tenant, &operation).await;
-        if let Some(plan) = &operation.plan {
-            story.hub_asked(&plan.hub, operation.attempts, step.failure(), asked_at, engine.now());
-        }
+        let step = attempt(engine, &tenant, &operation, plan).await;
+        story.hub_asked(&plan.hub, operation.attempts, step.failure(), asked_at, engine.now());
         match step {
             Step::Settle(plan) => {
-                let hubs = engine.ports.hubs.as_ref();
+                let reach = Reach { hubs: engine.ports.hubs.as_ref(), service: &tenant.service };
                 let mut left = Vec::new();
                 for stray in transition::strays_to_remove(&record.value, &plan) {
-                    if !remove_stray(hubs, tenant.service.tenant, stray).await {
+                    if !remove_stray(reach, stray).await {
                         left.push(stray.clone());
                     }
                 }
                 let settled = transition::assigned(record.value.clone(), &plan, left, engine.now());
-                return settle(engine, tenant, record, settled, true).await;
+                return settle(engine, &tenant, record, settled, true).await;
             }
             Step::Fail(code, why) => {
                 warn!(operation_id = %operation.id, code = code.code(), check = code.name(), detail = why, "registration failed");
                 let failed = transition::failed(record.value.clone(), code.code(), why, engine.now());
-                return settle(engine, tenant, record, failed, false).await;
+                return settle(engine, &tenant, record, failed, false).await;
             }
             Step::Wait { why, at_least_s } => {
                 info!(operation_id = %operation.id, attempt = operation.attempts, detail = why, "hub not ready; trying again");
                 engine.keep(story, story::outcome_of(&record.value));
                 let wished_ms = at_least_s.map_or(0, |s| u64::from(s).saturating_mul(1_000));
                 let jitter = u64::from_le_bytes(engine.random()) % (pause_ms / 2 + 1);
-                tokio::time::sleep(Duration::from_millis((pause_ms + jitter).max(wished_ms).min(PAUSE_MAX_MS))).await;
+                let pause = Duration::from_millis((pause_ms + jitter).max(wished_ms).min(PAUSE_MAX_MS));
+                place = match rest(engine, place, pause).await {
+                    Some(place) => place,
+                    None => return record,
+                };
                 pause_ms = (pause_ms * 2).min(PAUSE_MAX_MS);
             }
         }
+        tenant = as_it_is_now(engine, tenant).await;
         // The lease is renewed before the next attempt; losing it means that another node is at work.
-        match claim_operation(engine, tenant, record.clone()).await {
+        match claim_operation(engine, &tenant, record.clone()).await {
             Some(held) => record = held,
             None => return record,
         }
+    }
+}
+
+/// Waits without a place among the running, and then for one. `None` where too many rest already: the operation's lease ends, and the
+/// device's next poll or the look for abandoned operations goes on with it.
+async fn rest(engine: &Engine, place: OwnedSemaphorePermit, pause: Duration) -> Option<OwnedSemaphorePermit> {
+    let resting = Arc::clone(&engine.resting).try_acquire_owned().ok()?;
+    drop(place);
+    tokio::time::sleep(pause).await;
+    let place = Arc::clone(&engine.running).acquire_owned().await.ok()?;
+    drop(resting);
+    Some(place)
+}
+
+/// The service as it is now: an operator may have mended a hub's credentials meanwhile. Where it cannot be read, as it was.
+async fn as_it_is_now(engine: &Engine, tenant: Tenant) -> Tenant {
+    match engine.ports.directory.by_name(&tenant.service.name).await {
+        Ok(Some(now)) if now.service.tenant == tenant.service.tenant => now,
+        _ => tenant,
     }
 }
 
@@ -100,20 +150,15 @@ impl Step {
     }
 }
 
-async fn attempt(engine: &Engine, tenant: &Tenant, operation: &Operation) -> Step {
-    let Some(plan) = &operation.plan else {
-        return Step::Fail(
-            ErrorCode::CustomAllocationFailed,
-            "This server does not ask allocation webhooks: choose another allocation policy for the enrollment.".into(),
-        );
-    };
-    match carry_out(engine.ports.hubs.as_ref(), tenant.service.tenant, operation, plan).await {
+async fn attempt(engine: &Engine, tenant: &Tenant, operation: &Operation, plan: &Plan) -> Step {
+    let reach = Reach { hubs: engine.ports.hubs.as_ref(), service: &tenant.service };
+    match carry_out(reach, operation, plan).await {
         Attempt::Done => Step::Settle(plan.clone()),
         Attempt::Never { code, why } => Step::Fail(code, why),
-        Attempt::Later { why, .. } if operation.started_at.plus_millis(OPERATION_MAX_MS) < engine.now() => {
-            Step::Fail(ErrorCode::HubUnreachable, format!("The hub could not be reached for ten minutes. {why}"))
+        Attempt::Later { why, at_last, .. } if operation.started_at.plus_millis(OPERATION_MAX_MS) < engine.now() => {
+            Step::Fail(at_last, format!("The hub did not take the device for ten minutes. {why}"))
         }
-        Attempt::Later { why, retry_after_s } => Step::Wait { why, at_least_s: retry_after_s },
+        Attempt::Later { why, retry_after_s, .. } => Step::Wait { why, at_least_s: retry_after_s },
     }
 }
 

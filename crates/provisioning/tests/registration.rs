@@ -157,15 +157,64 @@ async fn a_hub_that_is_down_delays_the_device_until_it_is_back() {
     assert_eq!((polled.status.as_str(), polled.operation_id), ("assigned", told.operation_id));
 }
 
-#[tokio::test]
-async fn refused_hub_credentials_fail_the_registration_with_the_code_that_sdks_know() {
+#[tokio::test(start_paused = true)]
+async fn a_device_waits_while_a_hub_refuses_credentials_and_is_assigned_once_they_are_mended() {
     let world = World::new(1).await;
     world.enroll_device("d1", json!({ "allocationPolicy": "static", "iotHubs": ["a.example"] })).await;
-    world.a.fail_next([Fault::Before(HubError::Unauthorized("key".into()))]);
+    world.a.fail_next(vec![Fault::Before(HubError::Unauthorized("key".into())); 5]);
     let told = world.register("d1").await.unwrap();
-    assert_eq!(told.status, "failed");
-    assert_eq!(told.registration_state.unwrap().error_code, Some(400_209));
+    assert_eq!(told.status, "assigning");
+    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    assert_eq!(world.poll("d1", &told.operation_id).await.unwrap().status, "assigned");
+    assert_eq!(world.hubs_with("d1"), ["a.example"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_refused_for_ten_minutes_fail_the_registration_with_the_code_that_sdks_know() {
+    let world = World::new(1).await;
+    world.enroll_device("d1", json!({ "allocationPolicy": "static", "iotHubs": ["a.example"] })).await;
+    world.a.fail_next(vec![Fault::Before(HubError::Unauthorized("key".into())); 500]);
+    let told = world.register("d1").await.unwrap();
+    world.clock.advance_millis(601_000);
+    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    let polled = world.poll("d1", &told.operation_id).await.unwrap();
+    assert_eq!(polled.status, "failed");
+    assert_eq!(polled.registration_state.unwrap().error_code, Some(400_209));
+    world.a.fail_next([]);
     assert_eq!(world.register("d1").await.unwrap().status, "assigned", "the next attempt is a new one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_waits_sees_the_links_as_they_are_changed_meanwhile() {
+    let world = World::new(1).await;
+    world.enroll_device("d1", json!({ "allocationPolicy": "static", "iotHubs": ["a.example"] })).await;
+    world.a.fail_next(vec![Fault::Before(HubError::Unauthorized("key".into())); 500]);
+    let told = world.register("d1").await.unwrap();
+    assert_eq!(told.status, "assigning");
+    let mut stored = world.directory.service("world").await.unwrap().unwrap();
+    stored.value.hubs.retain(|hub| hub.name.as_str() != "a.example");
+    world.directory.update(stored.value, stored.etag).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+    let polled = world.poll("d1", &told.operation_id).await.unwrap();
+    assert_eq!(polled.status, "failed");
+    assert!(polled.registration_state.unwrap().error_message.unwrap().contains("not linked any more"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn devices_of_a_dead_hub_take_no_places_from_others() {
+    let world = World::new(1).await;
+    world.a.fail_next(vec![Fault::Before(HubError::Unavailable("down".into())); 10_000]);
+    for n in 0..20 {
+        world.enroll_device(&format!("dead-{n}"), json!({ "allocationPolicy": "static", "iotHubs": ["a.example"] })).await;
+        assert_eq!(world.register(&format!("dead-{n}")).await.unwrap().status, "assigning");
+    }
+    assert_eq!((world.engine.under_way(), world.engine.resting()), (0, 20));
+    world.enroll_device("alive", json!({ "allocationPolicy": "static", "iotHubs": ["b.example"] })).await;
+    assert_eq!(world.register("alive").await.unwrap().status, "assigned");
+    world.a.fail_next([]);
+    tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+    assert_eq!((world.engine.under_way(), world.engine.resting()), (0, 0));
+    assert_eq!(world.a.len(), 20);
 }
 
 #[tokio::test]

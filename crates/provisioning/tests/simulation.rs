@@ -1,5 +1,6 @@
-//! The simulated world: devices register, enrollments change, hubs and the store fail before and after their work, and the process
-//! dies, all from a seed.
+//! The simulated world: devices register, enrollments change, hubs, the allocation webhook and the store fail before and after their
+//! work, and the process dies, all from a seed. The webhook chooses otherwise each time it is asked, so that a device that is asked about
+//! again after a choice would come to be on two hubs.
 //!
 //! Whatever happens, nothing stays unfinished, and once the faults have ended and a device registers again, it is on the one hub that it
 //! is told, with the twin it should have. No success goes uncounted or is counted more often than it was asked for.
@@ -10,7 +11,7 @@
 
 mod world;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use usher_hub::{HubError, fake::Fault as HubFault};
 use usher_provisioning::Abandoned;
 use usher_store::memory::Fault as StoreFault;
@@ -47,6 +48,7 @@ fn whatever_fails_each_device_ends_on_one_hub_and_is_counted_once() {
 async fn run(seed: u64) {
     let mut dice = Dice(seed);
     let (mut world, mut asked) = (World::new(seed).await, Asked::default());
+    chance(&world, seed);
     for device in DEVICES {
         enroll(&world, &mut dice, device, &mut asked).await;
     }
@@ -56,6 +58,7 @@ async fn run(seed: u64) {
     world.store.fail_next([]);
     world.a.fail_next([]);
     world.b.fail_next([]);
+    world.webhook.decide(move |request| choose(&mut Dice(seed), request));
     world.restart().await;
     settle(&world).await;
     judge(&world, &asked, seed).await;
@@ -64,10 +67,40 @@ async fn run(seed: u64) {
 async fn enroll(world: &World, dice: &mut Dice, device: &str, asked: &mut Asked) {
     asked.enrollments += 1;
     let hub = if dice.roll(2) == 0 { "a.example" } else { "b.example" };
-    let policy = json!({ "updateHubAssignment": true, "migrateDeviceData": dice.roll(2) == 0 });
+    let policy = json!({ "updateHubAssignment": dice.roll(4) != 0, "migrateDeviceData": dice.roll(2) == 0 });
     let twin = json!({ "properties": { "desired": { "of": device } } });
-    let document = json!({ "allocationPolicy": "static", "iotHubs": [hub], "reprovisionPolicy": policy, "initialTwin": twin });
+    let allocation = if dice.roll(2) == 0 {
+        json!({ "allocationPolicy": "static", "iotHubs": [hub] })
+    } else {
+        let definition = json!({ "webhookUrl": "https://f.example/?code=k", "apiVersion": "2021-10-01" });
+        json!({ "allocationPolicy": "custom", "iotHubs": [], "customAllocationDefinition": definition })
+    };
+    let mut document = json!({ "reprovisionPolicy": policy, "initialTwin": twin });
+    document.as_object_mut().unwrap().extend(allocation.as_object().unwrap().clone());
     world.enroll_device(device, document).await;
+}
+
+/// A webhook that chooses by chance, and sometimes fails or brings the store down just before its choice is saved.
+fn chance(world: &World, seed: u64) {
+    let (mut dice, store) = (Dice(seed ^ 0x5eed), world.store.clone());
+    world.webhook.decide(move |request| {
+        match dice.roll(8) {
+            0 => store.fail_next([StoreFault::Before]),
+            1 => store.fail_next([StoreFault::After]),
+            2 => return (503, json!({})),
+            3 => return (400, json!({})),
+            _ => {}
+        }
+        choose(&mut dice, request)
+    });
+}
+
+fn choose(dice: &mut Dice, request: &Value) -> (u16, Value) {
+    let hubs = request["linkedHubs"].as_array().unwrap();
+    let hub = &hubs[usize::try_from(dice.roll(hubs.len() as u64)).unwrap()];
+    let of = &request["deviceRuntimeContext"]["registrationId"];
+    let twin = (dice.roll(2) == 0).then(|| json!({ "properties": { "desired": { "of": of } } }));
+    (200, json!({ "iotHubHostName": hub, "initialTwin": twin, "payload": { "hub": hub } }))
 }
 
 async fn step(world: &mut World, dice: &mut Dice, asked: &mut Asked) {
@@ -126,7 +159,10 @@ async fn judge(world: &World, asked: &Asked, seed: u64) {
         let told = world.register(device).await.unwrap();
         assert_eq!(told.status, "assigned", "seed {seed}: {device}");
         assert_eq!(world.metered().await, before + 1, "seed {seed}: one success, counted once");
-        let hub = told.registration_state.unwrap().assigned_hub.unwrap();
+        let state = told.registration_state.unwrap();
+        let hub = state.assigned_hub.unwrap();
+        let chosen = state.payload.map_or_else(|| hub.clone(), |payload| payload["hub"].as_str().unwrap().to_owned());
+        assert_eq!(chosen, hub, "seed {seed}: {device} is where the webhook said that it should be");
         assert_eq!(world.hubs_with(device), [hub.as_str()], "seed {seed}: {device} is on the one hub that it was told");
         let on = if hub == "a.example" { &world.a } else { &world.b };
         assert_eq!(on.device(device).unwrap().twin.desired["of"], device, "seed {seed}: {device} has another's twin");

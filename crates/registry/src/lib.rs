@@ -35,6 +35,7 @@ pub use directory::{Directory, SERVICES_MAX, Tenant, Written};
 pub use etag::{IfMatch, wire_etag};
 pub use incoming::{bulk_from_json, document_from_json};
 pub use kind::Kind;
+pub use outgoing::enrollment_document;
 pub use query::{Filter, QUERY_CHARS_MAX};
 pub use registrations::PendingPage;
 pub use registry::Registry;

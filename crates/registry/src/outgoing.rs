@@ -23,6 +23,11 @@ pub(crate) enum Keys {
     Hidden,
 }
 
+/// An enrollment as a webhook is shown it: without symmetric keys and without what stands in the query of a webhook's URL.
+pub fn enrollment_document(record: &Enrollment, etag: Option<u64>) -> EnrollmentDocument {
+    EnrollmentDocument { etag: etag.map(wire_etag), ..enrollment(record, 0, Keys::Hidden) }
+}
+
 /// An enrollment. The registration of an individual enrollment's device is for the caller to add.
 pub(crate) fn enrollment(record: &Enrollment, etag: u64, keys: Keys) -> EnrollmentDocument {
     let mut document = EnrollmentDocument {

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use usher_domain::{EnrollmentGroupId, RegistrationId, enrollment::Enrollment};
+use usher_domain::{
+    EnrollmentGroupId, RegistrationId,
+    enrollment::{Enrollment, Subject},
+};
 use usher_records::{RecordError, Vault, Versioned};
 use usher_store::{Op, TenantId};
 
@@ -35,6 +38,15 @@ impl Registry {
     /// An enrollment group.
     pub async fn group(&self, id: &EnrollmentGroupId) -> Result<Option<Versioned<Enrollment>>, RecordError> {
         self.enrollment(Kind::Group, id.as_str()).await
+    }
+
+    /// The ETag of this enrollment's record; `None` where it has changed or is gone.
+    pub async fn etag_of(&self, enrollment: &Enrollment) -> Result<Option<u64>, RecordError> {
+        let found = match &enrollment.subject {
+            Subject::Individual { registration_id, .. } => self.individual(registration_id).await?,
+            Subject::Group { group_id } => self.group(group_id).await?,
+        };
+        Ok(found.filter(|found| found.value == *enrollment).map(|found| found.etag))
     }
 
     /// An enrollment of either kind, by its ID in any case.

@@ -90,6 +90,7 @@ async fn what_breaks_a_rule_is_refused_with_a_word_on_it() {
         (sym(json!({"allocationPolicy": "nearest"})), "allocationPolicy"),
         (sym(json!({"allocationPolicy": "custom"})), "customAllocationDefinition"),
         (custom(json!({"webhookUrl": "ftp://x", "apiVersion": "2021-10-01"})), "webhookUrl"),
+        (custom(json!({"webhookUrl": "https://user:key@x/", "apiVersion": "2021-10-01"})), "user name"),
         (custom(json!({"webhookUrl": "https://x/", "apiVersion": ""})), "apiVersion"),
         (sym(json!({"initialTwin": {"tags": {"a": "x".repeat(70_000)}}})), "initial twin"),
     ];

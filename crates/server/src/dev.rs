@@ -33,14 +33,17 @@ use crate::{
     amqp,
     dev_ca::DevCa,
     doors::Doors,
-    eraser, https, latency, listener,
+    eraser, https, latency,
+    linked_hubs::LinkedHubs,
+    links::{self, RemoteLink},
+    listener,
     manifest::{DeviceEndpoint, HubEndpoint, ManagementEndpoint, Manifest, ServiceEndpoint},
     mqtt,
     ports::{Bound, bind},
     probes,
     served_names::ServedNames,
     site::ServerSite,
-    tls,
+    tls, trust, webhook,
 };
 
 /// Where the dev CA lies, under tenant 0.
@@ -71,10 +74,16 @@ pub struct DevOptions {
     pub amqps_port: Option<u16>,
     /// Hubs with their regions.
     pub hubs: Vec<(HubName, String)>,
+    /// Remote hubs to link, with their regions.
+    pub links: Vec<RemoteLink>,
+    /// Root certificates that remote hubs may have besides the machine's, PEM.
+    pub hub_trust: Vec<PathBuf>,
     /// The ID scope; generated where `None`.
     pub id_scope: Option<IdScope>,
     /// The service's name.
     pub name: String,
+    /// PEM file of CAs that allocation webhooks may have their certificates from, beside the machine's roots.
+    pub webhook_trust: Option<PathBuf>,
     /// A latency table for allocation by lowest latency.
     pub latency: Option<PathBuf>,
 }
@@ -89,8 +98,11 @@ impl DevOptions {
             mqtts_port: None,
             amqps_port: None,
             hubs: Vec::new(),
+            links: Vec::new(),
+            hub_trust: Vec::new(),
             id_scope: None,
             name: "dev".into(),
+            webhook_trust: None,
             latency: None,
         }
     }
@@ -102,8 +114,12 @@ pub struct Running {
     pub manifest: Manifest,
     /// Ports that are not the usual ones, and why.
     pub remarks: Vec<String>,
+    /// Linked hubs of other processes.
+    pub remote_hubs: Vec<LinkedHub>,
     /// The embedded hubs.
     pub hubs: Arc<EmbeddedHubs>,
+    /// All hubs that devices can be sent to.
+    pub linked_hubs: Arc<LinkedHubs>,
     folder: PathBuf,
     engine: Engine,
     stop: watch::Sender<bool>,
@@ -129,6 +145,7 @@ impl Running {
 pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     Manifest::remove(&options.state);
     let (latency, probed) = latency::load(options.latency.as_deref())?;
+    let outgoing = trust::outgoing(&options.hub_trust, "--hub-trust")?;
     make_folder(&options.state)?;
     let (store, master) = open_store(&options.state)?;
     let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
@@ -154,7 +171,14 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     let manifest = manifest(&tenant, &hubs, &token, [https_port.port, mqtts_port.port, amqps_port.port])?;
     let remarks = [&https_port, &mqtts_port, &amqps_port].into_iter().filter_map(|bound| bound.instead.clone()).collect();
 
-    let ports = Ports { directory: Arc::clone(&directory), hubs: hubs.clone(), clock: Arc::clone(&clock), entropy: Arc::clone(&entropy) };
+    let linked_hubs = Arc::new(LinkedHubs::new(Arc::clone(&hubs), outgoing, Arc::clone(&clock)));
+    let ports = Ports {
+        directory: Arc::clone(&directory),
+        hubs: linked_hubs.clone(),
+        webhook: webhook::webhook(options.webhook_trust.as_deref())?,
+        clock: Arc::clone(&clock),
+        entropy: Arc::clone(&entropy),
+    };
     let engine = Engine::new(ports).with_latency(latency).with_journal(Journal::start());
     let probing = probes::Probing { directory: Arc::clone(&directory), probes: probed, entropy: Arc::clone(&entropy) };
     let management = ManagementApi::new(
@@ -177,13 +201,15 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
         management,
         hubs: Arc::clone(&hubs),
         hub_rest,
+        linked_hubs: Arc::clone(&linked_hubs),
     });
     let (stop, stopping) = watch::channel(false);
     let mut tasks = open_doors(&doors, &acceptor, https_port, [mqtts_port, amqps_port], &stopping);
     tasks.spawn(probing.run(stopping.clone()));
     tasks.spawn(eraser::erase(directory, clock, stopping));
     manifest.write(&options.state).map_err(|error| folder_error(&options.state, &error))?;
-    Ok(Running { manifest, remarks, hubs, folder: options.state, engine, stop, tasks })
+    let remote_hubs = links::remote(&tenant);
+    Ok(Running { manifest, remarks, remote_hubs, hubs, linked_hubs, folder: options.state, engine, stop, tasks })
 }
 
 fn open_doors(
@@ -250,13 +276,14 @@ async fn ensure_service(
     for (name, _) in &wanted {
         hubs.ensure(name).await.map_err(|error| StartError::internal("making a hub", &error))?;
     }
-    match found {
-        None => directory.create(new_service(options, wanted, entropy)?).await.map_err(refused),
-        Some(tenant) => link_new_hubs(directory, tenant, options, wanted).await,
-    }
+    let tenant = match found {
+        None => directory.create(new_service(options, wanted, entropy)?).await.map_err(refused)?,
+        Some(tenant) => link_new_hubs(directory, tenant, options, wanted).await?,
+    };
+    links::ensure(directory, tenant, &options.links).await
 }
 
-fn refused(error: usher_domain::ServiceError) -> StartError {
+pub(crate) fn refused(error: usher_domain::ServiceError) -> StartError {
     StartError::new(format!("the provisioning service cannot be set up: {}", error.message), "Correct the option that is named.")
 }
 
@@ -380,7 +407,7 @@ fn manifest(tenant: &Tenant, hubs: &EmbeddedHubs, token: &Secret, [https, mqtts,
     })
 }
 
-fn unreadable(error: &usher_records::RecordError) -> StartError {
+pub(crate) fn unreadable(error: &usher_records::RecordError) -> StartError {
     let next = "If the master key was replaced, put the old one back; if files were damaged, restore a backup or use a new folder.";
     StartError::new(format!("the state cannot be read: {error}"), next)
 }

@@ -10,6 +10,8 @@ use usher_hub_embedded::EmbeddedHubs;
 use usher_provisioning::Engine;
 use usher_registry::Directory;
 
+use crate::linked_hubs::LinkedHubs;
+
 /// Everything a connection can be led to.
 pub struct Doors {
     /// When the server started.
@@ -26,4 +28,6 @@ pub struct Doors {
     pub hubs: Arc<EmbeddedHubs>,
     /// Their REST API.
     pub hub_rest: HubRest,
+    /// All hubs that devices can be sent to.
+    pub linked_hubs: Arc<LinkedHubs>,
 }

@@ -13,7 +13,7 @@ use usher_domain::Timestamp;
 use usher_records::RecordError;
 use usher_registry::Directory;
 
-use crate::doors::Doors;
+use crate::{doors::Doors, hub_metrics};
 
 /// Months of the meter that are told: this one, and the one before, so that no scrape misses the last operations of a month.
 const MONTHS: usize = 2;
@@ -48,6 +48,10 @@ async fn gather(doors: &Doors) -> Result<String, RecordError> {
     let under_way: Gauge = Gauge::default();
     under_way.set(i64::try_from(doors.engine.under_way()).unwrap_or(i64::MAX));
     registry.register("registrations_under_way", "Registrations that this node is working on", under_way);
+    let resting: Gauge = Gauge::default();
+    resting.set(i64::try_from(doors.engine.resting()).unwrap_or(i64::MAX));
+    registry.register("registrations_resting", "Registrations that wait here for a hub", resting);
+    hub_metrics::register(&mut registry, &doors.linked_hubs.health());
     let started: Gauge = Gauge::default();
     started.set(doors.started.secs());
     registry.register_with_unit("start_time", "When this node started, as Unix time", Unit::Seconds, started);

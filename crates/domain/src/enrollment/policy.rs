@@ -71,3 +71,32 @@ pub struct CustomAllocation {
     /// The shape of the enrollment in the request.
     pub api_version: String,
 }
+
+impl CustomAllocation {
+    /// Scheme, host and port of the URL: all of it that may be shown.
+    pub fn server(&self) -> String {
+        let url = self.webhook_url.expose();
+        let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        format!("{scheme}://{host}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_server_of_a_webhook_is_shown() {
+        for (url, shown) in [
+            ("https://f.example:8443/api/x?code=hidden", "https://f.example:8443"),
+            ("https://hidden:hidden@f.example?code=hidden", "https://f.example"),
+            ("HTTP://localhost#hidden", "HTTP://localhost"),
+        ] {
+            let webhook = CustomAllocation { webhook_url: Secret::new(url), api_version: "2021-10-01".into() };
+            assert_eq!(webhook.server(), shown);
+            assert!(!format!("{webhook:?}").contains("hidden"));
+        }
+    }
+}

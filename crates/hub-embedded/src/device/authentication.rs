@@ -49,7 +49,7 @@ impl Authentication {
     /// What provisioning wants. Refused where a key or thumbprint is malformed.
     pub fn from_credential(credential: &DeviceCredential) -> Result<Self, Fault> {
         match credential {
-            DeviceCredential::SymmetricKeys { primary, secondary } => {
+            DeviceCredential::SymmetricKeys { primary, secondary } | DeviceCredential::TpmKeys { primary, secondary } => {
                 check_key(primary)?;
                 check_key(secondary)?;
                 Ok(Self::Sas { primary: primary.clone(), secondary: secondary.clone() })

@@ -19,6 +19,7 @@ use usher_provisioning::{Claim, Engine, Evidence, Ports, Reply, Transport};
 use usher_registry::{Directory, IfMatch, Kind, Tenant};
 use usher_seal::MasterKey;
 use usher_store::memory::MemoryStore;
+use usher_webhook::fake::FakeWebhook;
 
 pub const KEY: [u8; 32] = [7; 32];
 pub const SCOPE: &str = "0neWORLD";
@@ -28,6 +29,7 @@ pub struct World {
     pub store: MemoryStore,
     pub a: FakeHub,
     pub b: FakeHub,
+    pub webhook: FakeWebhook,
     pub clock: Arc<ManualClock>,
     pub directory: Arc<Directory>,
     pub engine: Engine,
@@ -39,17 +41,17 @@ impl World {
     pub async fn new(seed: u64) -> Self {
         let (store, master) = (MemoryStore::default(), MasterKey::generate().unwrap());
         let (clock, entropy) = (Arc::new(ManualClock::at(START)), Arc::new(SeededEntropy::new(seed)));
-        let (a, b) = (FakeHub::default(), FakeHub::default());
+        let (a, b, webhook) = (FakeHub::default(), FakeHub::default(), FakeWebhook::default());
         let directory = Arc::new(Directory::open(Arc::new(store.clone()), master.clone()).await.unwrap());
         directory.create(service("world", SCOPE, "world.example")).await.unwrap();
-        let engine = engine(&directory, &a, &b, &clock, &entropy);
-        Self { store, a, b, clock, directory, engine, entropy, master }
+        let engine = engine(&directory, [&a, &b], &webhook, &clock, &entropy);
+        Self { store, a, b, webhook, clock, directory, engine, entropy, master }
     }
 
     /// As if the process had died and begun again: everything in memory is gone, store and hubs are not.
     pub async fn restart(&mut self) {
         self.directory = Arc::new(Directory::open(Arc::new(self.store.clone()), self.master.clone()).await.unwrap());
-        self.engine = engine(&self.directory, &self.a, &self.b, &self.clock, &self.entropy);
+        self.engine = engine(&self.directory, [&self.a, &self.b], &self.webhook, &self.clock, &self.entropy);
     }
 
     pub async fn tenant(&self) -> Tenant {
@@ -134,10 +136,22 @@ pub fn service(name: &str, scope: &str, host: &str) -> ProvisioningService {
     }
 }
 
-fn engine(directory: &Arc<Directory>, a: &FakeHub, b: &FakeHub, clock: &Arc<ManualClock>, entropy: &Arc<SeededEntropy>) -> Engine {
+fn engine(
+    directory: &Arc<Directory>,
+    [a, b]: [&FakeHub; 2],
+    webhook: &FakeWebhook,
+    clock: &Arc<ManualClock>,
+    entropy: &Arc<SeededEntropy>,
+) -> Engine {
     let name = |text: &str| HubName::parse(text).unwrap();
     let hubs = FakeHubs(BTreeMap::from([(name("a.example"), a.clone()), (name("b.example"), b.clone())]));
-    Engine::new(Ports { directory: Arc::clone(directory), hubs: Arc::new(hubs), clock: clock.clone(), entropy: entropy.clone() })
+    Engine::new(Ports {
+        directory: Arc::clone(directory),
+        hubs: Arc::new(hubs),
+        webhook: Arc::new(webhook.clone()),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+    })
 }
 
 fn merge(into: &mut Value, extra: Value) {

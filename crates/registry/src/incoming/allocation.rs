@@ -88,6 +88,10 @@ impl Incoming<'_> {
             let why = format!("webhookUrl must be an http or https URL of at most {WEBHOOK_URL_CHARS_MAX} characters.");
             return Err(invalid(why));
         }
+        let authority = webhook_url.split(['/', '?', '#']).nth(2).unwrap_or_default();
+        if authority.contains('@') {
+            return Err(invalid("webhookUrl must not have a user name in it: it is not sent. Put a function key into the query."));
+        }
         if api_version.is_empty() || api_version.len() > API_VERSION_CHARS_MAX {
             return Err(invalid("customAllocationDefinition needs an apiVersion, for example 2021-10-01."));
         }

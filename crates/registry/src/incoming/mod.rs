@@ -8,13 +8,13 @@ mod attestation;
 mod certificates;
 mod json;
 mod references;
-mod twin;
 
 use usher_domain::{
     DeviceId, EnrollmentGroupId, ErrorCode, RegistrationId, ServiceError, Timestamp,
     ca_certificate::CaCertificate,
     document::EnrollmentDocument,
     enrollment::{Enrollment, Subject},
+    initial_twin,
     service::ProvisioningService,
 };
 
@@ -49,7 +49,7 @@ impl Incoming<'_> {
             allocation: self.allocation(document, &hubs, iot_hub_host_name.as_ref())?,
             hubs,
             iot_hub_host_name,
-            initial_twin: document.initial_twin.as_ref().map(twin::read).transpose()?,
+            initial_twin: document.initial_twin.as_ref().map(initial_twin::read).transpose()?,
             iot_edge: document.capabilities.as_ref().is_some_and(|capabilities| capabilities.iot_edge),
             created_at: self.old.map_or(self.now, |old| old.created_at),
             updated_at: self.now,

@@ -174,7 +174,7 @@ pub fn assigning(id: &str, enrollment: EnrollmentRef) -> Registration {
         device: DeviceSpec { device_id: DeviceId::parse(id).unwrap(), credential, iot_edge: false },
         initial_twin: InitialTwin::default(),
         plan: None,
-        payload: None,
+        question: None,
     };
     registration(id, enrollment, State::Assigning { operation: Box::new(operation), previous: None })
 }

@@ -1,14 +1,17 @@
-//! The initial twin.
+//! Reading an initial twin: an enrollment's, or one that an allocation webhook answers with.
 
+use crate::{ErrorCode, ServiceError, document::InitialTwinDocument, hub_device::InitialTwin, limits::TWIN_BYTES_MAX};
 use serde_json::{Map, Value};
-use usher_domain::{ErrorCode, ServiceError, document::InitialTwinDocument, hub_device::InitialTwin, limits::TWIN_BYTES_MAX};
 
 /// Members that twin collections carry when a tool sends back what it read (azure-rest-api-specs: TwinCollection; .NET writes them
 /// with a dollar sign). They describe a section and are not part of it.
 const DESCRIPTIVE: [&str; 3] = ["$version", "$metadata", "metadata"];
 
 /// Reads an initial twin; sections may be missing or empty.
-pub(super) fn read(document: &InitialTwinDocument) -> Result<InitialTwin, ServiceError> {
+///
+/// # Errors
+/// [`ErrorCode::InvalidBody`] where it is larger than [`TWIN_BYTES_MAX`].
+pub fn read(document: &InitialTwinDocument) -> Result<InitialTwin, ServiceError> {
     let desired = document.properties.as_ref().and_then(|properties| properties.desired.clone());
     let twin = InitialTwin { tags: section(document.tags.clone()), desired: section(desired) };
     let bytes = serde_json::to_vec(&twin).map_or(usize::MAX, |json| json.len());
