@@ -62,7 +62,7 @@ async fn a_registration_is_told_from_scope_to_hub() {
 async fn each_try_at_a_hub_is_told_while_it_goes_on_and_at_its_end() {
     let (world, journal) = world().await;
     world.enroll_device("d", json!({ "allocationPolicy": "static", "iotHubs": ["a.example"] })).await;
-    world.a.fail_next([Fault::Before(HubError::Unavailable("down".into())), Fault::Before(HubError::Unauthorized("key".into()))]);
+    world.a.fail_next([Fault::Before(HubError::Unavailable("down".into())), Fault::Before(HubError::Rejected("no".into()))]);
     world.register("d").await.unwrap();
     let mut all = attempts(&world, &journal, "d").await;
     while all[0].outcome.result == AttemptResult::Assigning {
