@@ -26,8 +26,10 @@ import management  # noqa: E402
 import metrics  # noqa: E402
 import mosquitto_hub  # noqa: E402
 import remote_hubs  # noqa: E402
+import openapi  # noqa: E402
 import reprovision  # noqa: E402
 import tenants  # noqa: E402
+import throttling  # noqa: E402
 import webhook  # noqa: E402
 from enrolling import Enroller  # noqa: E402
 from server import Server, node  # noqa: E402
@@ -143,7 +145,13 @@ def run_named(title, find):
 
 
 # Cases that need servers of their own, which they start once the main one is stopped: SDKs fix the ports.
-APART = {"re-provisioning": reprovision, "latency": latency_policy, "allocation webhook": webhook, "Mosquitto": mosquitto_hub}
+APART = {
+    "re-provisioning": reprovision,
+    "latency": latency_policy,
+    "allocation webhook": webhook,
+    "Mosquitto": mosquitto_hub,
+    "limits": throttling,
+}
 
 
 def run_all(server, binary, only, rows, others):
@@ -157,6 +165,7 @@ def run_all(server, binary, only, rows, others):
         others += run_named("API", lambda: management.all_cases(server))
         others += run_named("API", lambda: metrics.all_cases(server))
         others += run_named("API", lambda: tenants.all_cases(server))
+        others += run_named("OpenAPI", lambda: openapi.all_cases(server))
     if only in (None, "bad"):
         others += run_named("bad input", lambda: bad.all_cases(server))
     if only in (None, "explain"):

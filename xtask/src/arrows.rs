@@ -22,13 +22,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("usher-attestation", &["usher-domain"]),
     ("usher-allocation", &["usher-domain"]),
     ("usher-latency", &["usher-domain", "usher-allocation"]),
+    ("usher-throttle", &["usher-domain"]),
     ("usher-hub", &["usher-domain"]),
     ("usher-webhook", &["usher-domain"]),
     ("usher-webhook-http", &["usher-domain", "usher-webhook", "usher-outbound"]),
     ("usher-store-embedded", &["usher-store"]),
     ("usher-records", &["usher-domain", "usher-store", "usher-seal"]),
     // use cases
-    ("usher-registry", &["usher-domain", "usher-store", "usher-seal", "usher-records", "usher-attestation"]),
+    ("usher-registry", &["usher-domain", "usher-store", "usher-seal", "usher-records", "usher-attestation", "usher-throttle"]),
     (
         "usher-provisioning",
         &[
@@ -55,7 +56,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // wiring: may use every room
     ("usher-server", &["*"]),
     ("usher", &["*"]),
-    ("xtask", &[]),
+    ("xtask", &["usher-domain"]),
 ];
 
 /// Complaints about arrows that the table does not have.

@@ -12,7 +12,7 @@ const LINES_MAX: usize = 600;
 pub fn check() -> Result<Vec<String>, String> {
     let mut files = Vec::new();
     for root in ["crates", "xtask", "fuzz"] {
-        collect(Path::new(root), &mut files).map_err(|why| format!("cannot read {root}: {why}"))?;
+        files.extend(of(root)?);
     }
     let mut complaints = Vec::new();
     for file in files {
@@ -20,6 +20,13 @@ pub fn check() -> Result<Vec<String>, String> {
         complaints.extend(judge(&text).map(|what| format!("{}: {what}", file.display())));
     }
     Ok(complaints)
+}
+
+/// The Rust files under a folder.
+pub fn of(root: &str) -> Result<Vec<PathBuf>, String> {
+    let mut files = Vec::new();
+    collect(Path::new(root), &mut files).map_err(|why| format!("cannot read {root}: {why}"))?;
+    Ok(files)
 }
 
 fn judge(text: &str) -> impl Iterator<Item = String> {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use usher_domain::{ErrorCode, ServiceError, TrackingId, limits};
 use usher_provisioning::{Claim, Engine, Evidence, Reply, Transport};
@@ -23,6 +23,16 @@ enum Action {
     Register,
     Operation(String),
     Lookup,
+}
+
+impl Action {
+    fn method(&self) -> Method {
+        match self {
+            Self::Register => Method::PUT,
+            Self::Operation(_) => Method::GET,
+            Self::Lookup => Method::POST,
+        }
+    }
 }
 
 /// Whether a path belongs to the device API: `/{idScope}/registrations/{registrationId}…`.
@@ -71,16 +81,20 @@ pub async fn handle(engine: &Engine, peer: &Peer, request: Request<Bytes>) -> Re
             Outcome::error(&error, &tracking_id, engine.now())
         }
     };
-    respond(outcome, &tracking_id)
+    let mut response = respond(outcome, &tracking_id);
+    // RFC 9110 section 15.5.6 wants the methods told.
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED
+        && let Some(route) = route(request.uri().path())
+        && let Ok(allow) = HeaderValue::from_str(route.action.method().as_str())
+    {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
 }
 
 async fn answer(engine: &Engine, peer: &Peer, request: &Request<Bytes>, tracking_id: &TrackingId) -> Result<Outcome, ServiceError> {
     let route = route(request.uri().path()).ok_or(ServiceError::new(ErrorCode::PathNotFound))?;
-    let wanted = match route.action {
-        Action::Register => Method::PUT,
-        Action::Operation(_) => Method::GET,
-        Action::Lookup => Method::POST,
-    };
+    let wanted = route.action.method();
     if request.method() != wanted {
         return Err(ServiceError::with(ErrorCode::MethodNotAllowed, format!("This path takes {wanted} only.")));
     }
@@ -101,12 +115,13 @@ async fn answer(engine: &Engine, peer: &Peer, request: &Request<Bytes>, tracking
         Action::Register => {
             match engine.register(&claim, request.body()).await? {
                 // .NET takes 202 alone for register, final answers included (azure-iot-sdk-csharp: RuntimeRegistration.cs).
-                Reply::Status(document) => Ok(Outcome { status: 202, ..Outcome::operation(&document) }),
+                Reply::Status(document) => Ok(Outcome { status: 202, ..Outcome::operation(engine, &claim, &document).await }),
                 Reply::Challenge(blob) => Ok(Outcome::challenge(&blob)),
             }
         }
         Action::Operation(operation_id) => {
-            engine.operation_status(&claim, &operation_id).await.map(|document| Outcome::operation(&document))
+            let document = engine.operation_status(&claim, &operation_id).await?;
+            Ok(Outcome::operation(engine, &claim, &document).await)
         }
         Action::Lookup => {
             let document = engine.registration(&claim).await?;

@@ -3,14 +3,9 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
 use usher_domain::{ServiceError, Timestamp, TrackingId, document::OperationStatusDocument};
+use usher_provisioning::{Claim, Engine};
 
 use crate::ascii_json;
-
-/// Seconds a device is asked to wait while its assignment is under way.
-///
-/// 1 is the least that the C, Python and Node SDKs honour; Java and .NET raise it to their own minimum of 2 (azure-iot-sdk-java:
-/// ProvisioningDeviceClientContract.java, azure-iot-sdk-csharp: ProvisioningTransportHandlerMqtt.cs).
-const POLL_AFTER_S: u32 = 1;
 
 /// An answer for a transport to frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,15 +21,13 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The answer to register or a poll: 202 while assigning, 200 when final.
-    pub fn operation(document: &OperationStatusDocument) -> Self {
-        let running = document.status == "assigning";
-        Self {
-            status: if running { 202 } else { 200 },
-            retry_after_s: running.then_some(POLL_AFTER_S),
-            body: ascii_json::to_vec(document),
-            error: None,
+    /// The answer to register or a poll: 202 while assigning, with the time of the next poll, 200 when final.
+    pub async fn operation(engine: &Engine, claim: &Claim, document: &OperationStatusDocument) -> Self {
+        let body = ascii_json::to_vec(document);
+        if document.status != "assigning" {
+            return Self { status: 200, retry_after_s: None, body, error: None };
         }
+        Self { status: 202, retry_after_s: Some(engine.poll_after_s(&claim.id_scope).await), body, error: None }
     }
 
     /// A TPM's challenge: 401 with the blob. No `status` member, by whose absence the C SDK knows it, and with the `keyName` that it

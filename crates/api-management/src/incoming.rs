@@ -180,6 +180,7 @@ impl Properties {
             hubs: Vec::new(),
             allocation: AllocationPolicy::Hashed,
             resource: ResourceMetadata::default(),
+            limits: context.settings.limits,
         })
     }
 

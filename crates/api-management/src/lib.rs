@@ -24,6 +24,7 @@ use usher_domain::{
     HubName, Secret, TrackingId,
     clock::{Clock, Entropy},
     service::ProvisioningService,
+    service_limits::ServiceLimits,
 };
 use usher_registry::Directory;
 
@@ -67,6 +68,8 @@ pub struct Settings {
     pub domain: String,
     /// The HTTPS port, which host names of service APIs are told with where it is not 443.
     pub https_port: u16,
+    /// The limits of new services.
+    pub limits: ServiceLimits,
 }
 
 impl Settings {

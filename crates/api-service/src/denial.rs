@@ -86,6 +86,7 @@ impl From<ServiceError> for Denial {
     fn from(answer: ServiceError) -> Self {
         let mend = match answer.code.status() {
             500.. => "See the store's own log lines.",
+            429 => "Let the client back off with jitter, or raise the service's limits.",
             404 => "Check the ID and the service's host name.",
             _ => "Correct the request as the detail says.",
         };

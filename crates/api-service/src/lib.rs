@@ -7,6 +7,7 @@
 mod authorize;
 mod denial;
 mod endpoints;
+mod openapi;
 mod reply;
 mod request;
 mod route;
@@ -21,6 +22,7 @@ use usher_domain::{
 };
 use usher_registry::Directory;
 
+pub use openapi::{OPENAPI, OPENAPI_PATH, openapi};
 pub use request::BODY_BYTES_MAX;
 pub use route::{Door, doors};
 
@@ -60,6 +62,7 @@ impl ServiceApi {
     async fn answer(&self, request: &Request<Bytes>, now: Timestamp) -> Result<Reply, Denial> {
         let route = route::find(request.method(), request.uri().path())?;
         let tenant = authorize::authorize(&self.directory, request, route.door.right, now).await?;
+        tenant.admit_operation(now)?;
         request::check(request, route.door.endpoint)?;
         endpoints::call(&tenant, &route, request, now).await
     }

@@ -60,7 +60,7 @@ pub struct Dev {
     /// Embedded hub to make and link, with its region; repeat for several [default: localhost]
     #[arg(long = "hub", value_name = "NAME[=REGION]", value_parser = parse_hub)]
     pub hubs: Vec<(HubName, String)>,
-    /// Remote IoT hub, or another usher's, to link by its connection string, with its region; repeat for several
+    /// Remote IoT hub, another usher's or a Mosquitto broker, to link by its connection string or URL, with its region; repeat for several
     #[arg(long = "link", value_name = "[REGION=]CONNECTION_STRING")]
     pub links: Vec<RemoteLink>,
     /// Root certificates to trust in remote hubs besides the machine's, PEM; repeat for several
@@ -78,6 +78,9 @@ pub struct Dev {
     /// CAs, PEM, that allocation webhooks may have their certificates from, beside the machine's roots
     #[arg(long, value_name = "FILE")]
     pub webhook_trust: Option<PathBuf>,
+    /// Limits of the provisioning service: `dps` has the cloud's rates and numbers, to see how clients take them
+    #[arg(long, value_enum, default_value_t = Limits::None)]
+    pub limits: Limits,
     /// How to log, on standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log: LogFormat,
@@ -98,6 +101,14 @@ pub struct PortOptions {
     /// Port for AMQP over TLS [default: 5671]
     #[arg(long, value_name = "PORT")]
     pub amqps_port: Option<u16>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Limits {
+    /// The documented ones of Azure IoT Hub DPS
+    Dps,
+    /// None
+    None,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
+use usher_domain::service_limits::ServiceLimits;
 use usher_hub_embedded::EmbeddedHub;
 use usher_server::{DevOptions, Running, dev};
 
-use crate::command::Dev;
+use crate::command::{Dev, Limits};
 
 /// Telemetry shown of one message, in characters.
 const SHOWN_CHARS_MAX: usize = 200;
@@ -50,6 +51,10 @@ fn options(arguments: Dev) -> DevOptions {
         name: arguments.name,
         latency: arguments.latency,
         webhook_trust: arguments.webhook_trust,
+        limits: match arguments.limits {
+            Limits::Dps => ServiceLimits::DPS,
+            Limits::None => ServiceLimits::NONE,
+        },
         ..defaults
     }
 }

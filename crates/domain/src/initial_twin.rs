@@ -1,6 +1,11 @@
 //! Reading an initial twin: an enrollment's, or one that an allocation webhook answers with.
 
-use crate::{ErrorCode, ServiceError, document::InitialTwinDocument, hub_device::InitialTwin, limits::TWIN_BYTES_MAX};
+use crate::{
+    ErrorCode, ServiceError,
+    document::InitialTwinDocument,
+    hub_device::InitialTwin,
+    limits::{TWIN_BYTES_MAX, TWIN_LEVELS_MAX},
+};
 use serde_json::{Map, Value};
 
 /// Members that twin collections carry when a tool sends back what it read (azure-rest-api-specs: TwinCollection; .NET writes them
@@ -10,7 +15,7 @@ const DESCRIPTIVE: [&str; 3] = ["$version", "$metadata", "metadata"];
 /// Reads an initial twin; sections may be missing or empty.
 ///
 /// # Errors
-/// [`ErrorCode::InvalidBody`] where it is larger than [`TWIN_BYTES_MAX`].
+/// [`ErrorCode::InvalidBody`] where it is larger than [`TWIN_BYTES_MAX`] or nested deeper than [`TWIN_LEVELS_MAX`].
 pub fn read(document: &InitialTwinDocument) -> Result<InitialTwin, ServiceError> {
     let desired = document.properties.as_ref().and_then(|properties| properties.desired.clone());
     let twin = InitialTwin { tags: section(document.tags.clone()), desired: section(desired) };
@@ -19,7 +24,23 @@ pub fn read(document: &InitialTwinDocument) -> Result<InitialTwin, ServiceError>
         let why = format!("The initial twin has {bytes} bytes of JSON, at most {TWIN_BYTES_MAX} are taken.");
         return Err(ServiceError::with(ErrorCode::InvalidBody, why));
     }
+    if levels(&twin.tags).max(levels(&twin.desired)) > TWIN_LEVELS_MAX {
+        let why = format!("The initial twin is nested deeper than {TWIN_LEVELS_MAX} levels, which no hub takes.");
+        return Err(ServiceError::with(ErrorCode::InvalidBody, why));
+    }
     Ok(twin)
+}
+
+/// How deep a section nests, itself included; serde_json bounds it (128).
+fn levels(section: &Map<String, Value>) -> usize {
+    fn below(value: &Value) -> usize {
+        match value {
+            Value::Object(members) => levels(members),
+            Value::Array(items) => 1 + items.iter().map(below).max().unwrap_or_default(),
+            _ => 0,
+        }
+    }
+    1 + section.values().map(below).max().unwrap_or_default()
 }
 
 fn section(section: Option<Map<String, Value>>) -> Map<String, Value> {

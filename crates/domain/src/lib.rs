@@ -20,6 +20,7 @@ pub mod registration;
 pub mod resource;
 pub mod secret;
 pub mod service;
+pub mod service_limits;
 pub mod timestamp;
 pub mod transport;
 

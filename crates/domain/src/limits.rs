@@ -34,3 +34,6 @@ pub const TWIN_BYTES_MAX: usize = 64 * 1024;
 /// Largest payload that an allocation webhook may give a device, in bytes of JSON: what [`MESSAGE_BYTES_MAX`] leaves beside the rest of
 /// the answer that carries it, a certificate's description included.
 pub const PAYLOAD_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 8 * 1024;
+/// Deepest nesting of an initial twin's section, itself included (MicrosoftDocs/azure-docs:
+/// articles/iot-hub/iot-hub-devguide-device-twins.md: 10).
+pub const TWIN_LEVELS_MAX: usize = 10;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{HubName, IdScope, Secret, enrollment::AllocationPolicy};
+use crate::{HubName, IdScope, Secret, enrollment::AllocationPolicy, service_limits::ServiceLimits};
 
 pub use crate::{hub_connection::HubConnection, resource::ResourceMetadata};
 
@@ -26,6 +26,9 @@ pub struct ProvisioningService {
     /// What it is as a managed resource. Absent in records of early versions.
     #[serde(default)]
     pub resource: ResourceMetadata,
+    /// What it lets happen. Absent in records of early versions.
+    #[serde(default)]
+    pub limits: ServiceLimits,
 }
 
 impl ProvisioningService {

@@ -179,6 +179,7 @@ mod tests {
             policies: Vec::new(),
             hubs: vec![linked("a"), linked("b")],
             allocation: AllocationPolicy::Hashed,
+            limits: usher_domain::service_limits::ServiceLimits::NONE,
         }
     }
 

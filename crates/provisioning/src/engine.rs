@@ -29,6 +29,7 @@ use crate::{
     journal::Journal,
     prove::{Admitted, prove},
     story::{self, Story},
+    throttle::throttled,
     tpm,
     transition::{self, Applicant},
     worker,
@@ -145,7 +146,7 @@ impl Engine {
     /// Logs a request that was refused before it could become a claim.
     pub fn log_refused_request(&self, tracking_id: &TrackingId, transport: Transport, peer: Option<IpAddr>, error: &ServiceError) {
         // What the engine itself turned away is logged with more detail by `turn_away`.
-        if matches!(error.code.status(), 401 | 404 | 409 | 500..) && error.code != ErrorCode::PathNotFound {
+        if matches!(error.code.status(), 401 | 404 | 409 | 429 | 500..) && error.code != ErrorCode::PathNotFound {
             return;
         }
         let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
@@ -237,6 +238,7 @@ impl Engine {
         let now = self.now();
         let Admitted { proven, enrollment, challenge } =
             prove(registry, claim, known.as_ref().map(|known| &known.value), now, story).await?;
+        tenant.admit_registration(now).map_err(throttled)?;
         if let Some(known) = &known
             && let Some(operation) = transition::running(&known.value)
             && !transition::is_abandoned(operation, now)
@@ -313,6 +315,7 @@ impl Engine {
         };
         let now = self.now();
         prove(&tenant.registry, claim, Some(&known.value), now, story).await?;
+        tenant.admit_poll(&claim.claimed_id, now).map_err(throttled)?;
         if known.value.state.operation_id().as_str() != operation_id {
             let answer = ServiceError::with(ErrorCode::OperationNotFound, "This registration has no such operation. Register again.");
             return Err(Denial::open("operation.unknown", answer));
@@ -337,6 +340,7 @@ impl Engine {
             return Err(self.not_proven_or_missing(&tenant, claim, ErrorCode::NotFound, story).await);
         };
         prove(&tenant.registry, claim, Some(&known.value), self.now(), story).await?;
+        tenant.admit_operation(self.now()).map_err(throttled)?;
         tenant.registry.commit(vec![tenant.registry.meter(self.now())]).await?;
         Ok(known)
     }

@@ -18,6 +18,7 @@ mod story;
 mod takeover;
 mod tell;
 mod tell_place;
+mod throttle;
 mod tpm;
 mod transition;
 mod worker;

@@ -60,6 +60,9 @@ impl Tenant {
             let new = Incoming { kind, service: &self.service, old: old_value, uploaded: &uploaded, now }.read(path_id, document)?;
             let (mut ops, etag) = self.registry.enrollment_ops(kind, &id, old.as_ref(), &new).await?;
             ops.extend(also.iter().cloned());
+            // Held until the commit is over.
+            let held = self.hold(old_value, &new).await?;
+            ops.extend(held.ops.iter().cloned());
             tries += 1;
             match self.registry.commit(ops).await {
                 Ok(()) => return Ok(Versioned { value: new, etag }),

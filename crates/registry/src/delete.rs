@@ -33,6 +33,7 @@ impl Registry {
                 ops.extend(self.symmetric_ops(Some(&found.value), None).await?);
             }
             ops.extend(also.iter().cloned());
+            ops.extend(self.release(&found.value));
             tries += 1;
             match self.vault.commit(ops).await {
                 Err(RecordError::Conflict { .. }) if tries < CONFLICTS_MAX => {}

@@ -18,6 +18,8 @@ mod incoming;
 mod kind;
 mod outgoing;
 mod query;
+mod quota;
+mod rates;
 mod references;
 mod registrations;
 mod registry;

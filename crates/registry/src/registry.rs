@@ -9,7 +9,7 @@ use usher_domain::{
 use usher_records::{RecordError, Vault, Versioned};
 use usher_store::{Op, TenantId};
 
-use crate::{ca_certificates::CaCache, kind::Kind, symmetric_groups::GroupCache};
+use crate::{ca_certificates::CaCache, kind::Kind, quota::Places, rates::Rates, symmetric_groups::GroupCache};
 
 /// One service's records. Cheap to clone.
 #[derive(Clone)]
@@ -17,12 +17,14 @@ pub struct Registry {
     pub(crate) vault: Vault,
     pub(crate) symmetric: Arc<GroupCache>,
     pub(crate) ca_cache: Arc<CaCache>,
+    pub(crate) rates: Arc<Rates>,
+    pub(crate) places: Arc<Places>,
 }
 
 impl Registry {
     /// The records in `vault`.
     pub fn new(vault: Vault) -> Self {
-        Self { vault, symmetric: Arc::default(), ca_cache: Arc::default() }
+        Self { vault, symmetric: Arc::default(), ca_cache: Arc::default(), rates: Arc::default(), places: Arc::default() }
     }
 
     /// Whose records these are.

@@ -59,7 +59,7 @@ impl Registry {
             return Ok(());
         }
         let why = format!("There are already {there} enrollment groups with certificates of this subject name. Delete one first.");
-        Err(ServiceError::with(ErrorCode::BadRequest, why))
+        Err(ServiceError::with(ErrorCode::QuotaExceeded, why))
     }
 }
 

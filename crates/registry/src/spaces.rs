@@ -42,14 +42,16 @@ pub const CA_CERTIFICATES: Space = Space(18);
 pub const GROUP_BY_REFERENCE: Space = Space(19);
 /// Registration IDs under the name of each CA certificate that an individual enrollment refers to.
 pub const INDIVIDUAL_BY_REFERENCE: Space = Space(20);
-// 21 to 23 are spoken for.
+
+/// Counters: how many enrollments of a kind are held. Beside each, while its limit is near, the record that guards it.
+pub const HELD: Space = Space(24);
 /// Attempts of devices that the service knows, under their registration IDs.
-pub const ATTEMPT: Space = Space(24);
+pub const ATTEMPT: Space = Space(28);
 /// A bounded number of places for attempts under other registration IDs.
-pub const STRANGER_ATTEMPTS: Space = Space(25);
+pub const STRANGER_ATTEMPTS: Space = Space(29);
 
 /// The tables of records that a service has of its own; its counters are no records.
-pub const OF_A_SERVICE: [Space; 14] = [
+pub const OF_A_SERVICE: [Space; 15] = [
     INDIVIDUAL,
     GROUP,
     GROUP_BY_SIGNER,
@@ -62,6 +64,7 @@ pub const OF_A_SERVICE: [Space; 14] = [
     CA_CERTIFICATES,
     GROUP_BY_REFERENCE,
     INDIVIDUAL_BY_REFERENCE,
+    HELD,
     ATTEMPT,
     STRANGER_ATTEMPTS,
 ];

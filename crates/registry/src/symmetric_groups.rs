@@ -63,7 +63,7 @@ impl Registry {
         if let Some(new) = new {
             if ids.len() >= SYMMETRIC_KEY_GROUPS_MAX {
                 let why = format!("A service holds at most {SYMMETRIC_KEY_GROUPS_MAX} symmetric key groups. Delete one first.");
-                return Err(ServiceError::with(ErrorCode::BadRequest, why));
+                return Err(ServiceError::with(ErrorCode::QuotaExceeded, why));
             }
             ids.extend(EnrollmentGroupId::parse(id_of(new)));
         }

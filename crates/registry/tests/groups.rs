@@ -97,7 +97,7 @@ async fn there_are_at_most_as_many_symmetric_key_groups_as_a_token_is_tried_agai
     for n in 0..SYMMETRIC_KEY_GROUPS_MAX {
         world.put(Group, &format!("g{n}"), group(&format!("g{n}"))).await.unwrap();
     }
-    assert_eq!(code(world.put(Group, "more", group("more")).await), Some(ErrorCode::BadRequest));
+    assert_eq!(code(world.put(Group, "more", group("more")).await), Some(ErrorCode::QuotaExceeded));
     assert!(world.put(Group, "g5", group("g5")).await.is_ok(), "one that is there can be changed");
     world.delete(Group, "g5").await.unwrap();
     assert!(world.put(Group, "more", group("more")).await.is_ok());

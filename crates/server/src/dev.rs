@@ -18,6 +18,7 @@ use usher_domain::{
     enrollment::AllocationPolicy,
     ids::hex,
     service::{AccessPolicy, HubConnection, LinkedHub, ProvisioningService, Right},
+    service_limits::ServiceLimits,
 };
 use usher_hub_embedded::EmbeddedHubs;
 use usher_provisioning::{Engine, Journal, Ports, Transport};
@@ -32,6 +33,7 @@ use crate::{
     ambient::{SystemClock, SystemEntropy},
     amqp,
     dev_ca::DevCa,
+    dev_limits,
     doors::Doors,
     eraser, https, latency,
     linked_hubs::LinkedHubs,
@@ -86,6 +88,8 @@ pub struct DevOptions {
     pub webhook_trust: Option<PathBuf>,
     /// A latency table for allocation by lowest latency.
     pub latency: Option<PathBuf>,
+    /// The limits of all services, from this start on.
+    pub limits: ServiceLimits,
 }
 
 impl DevOptions {
@@ -104,6 +108,8 @@ impl DevOptions {
             name: "dev".into(),
             webhook_trust: None,
             latency: None,
+            // Throttling would only make tests slow; it is no part of what they test, unless they ask for it.
+            limits: ServiceLimits::NONE,
         }
     }
 }
@@ -155,6 +161,7 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     let directory = Directory::open(Arc::clone(&store), master).await.map_err(|error| unreadable(&error))?;
     let directory = Arc::new(directory);
     let tenant = ensure_service(&directory, &hubs, &options, entropy.as_ref()).await?;
+    dev_limits::set(&directory, options.limits).await?;
 
     let ca = ensure_ca(&system, clock.as_ref(), entropy.as_ref()).await?;
     std::fs::write(options.state.join(TRUST), &ca.certificate).map_err(|error| folder_error(&options.state, &error))?;
@@ -188,7 +195,13 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
             entropy: Arc::clone(&entropy),
             site: Arc::new(ServerSite { hubs: Arc::clone(&hubs), names }),
         },
-        ManagementSettings { token, device_host: DEVICE_HOST.into(), domain: SERVICE_DOMAIN.into(), https_port: https_port.port },
+        ManagementSettings {
+            token,
+            device_host: DEVICE_HOST.into(),
+            domain: SERVICE_DOMAIN.into(),
+            https_port: https_port.port,
+            limits: options.limits,
+        },
     );
     let service = usher_api_service::ServiceApi::new(Arc::clone(&directory), Arc::clone(&clock), entropy);
     let hub_rest = HubRest::new(Arc::clone(&hubs));
@@ -311,6 +324,7 @@ fn new_service(options: &DevOptions, hubs: Vec<(HubName, String)>, entropy: &dyn
         hubs: hubs.into_iter().map(|(name, region)| linked(name, region)).collect(),
         allocation: AllocationPolicy::Hashed,
         resource: usher_domain::service::ResourceMetadata::default(),
+        limits: options.limits,
     })
 }
 

@@ -89,6 +89,9 @@ impl Visit {
         if path == "/health" {
             return Response::new(Bytes::from_static(b"{\"status\":\"ready\"}"));
         }
+        if path == usher_api_service::OPENAPI_PATH {
+            return usher_api_service::openapi();
+        }
         if path == "/metrics" {
             return metrics::answer(&self.doors, request.headers()).await;
         }

@@ -5,6 +5,7 @@ mod ambient;
 mod amqp;
 pub mod dev;
 mod dev_ca;
+mod dev_limits;
 mod doors;
 mod eraser;
 mod handshake;

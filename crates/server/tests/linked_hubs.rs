@@ -51,10 +51,12 @@ async fn connectors_are_shared_and_ones_own_hub_needs_none() {
         usher.linked_hubs.connect(1, &linked(&text(&format!("a2V5{n}w==")))).unwrap();
     }
     assert_eq!(usher.linked_hubs.health().len(), 4, "old keys do not pile up");
-    let broker = linked("mosquitto://a:b@broker.example");
     let id = usher_domain::DeviceId::parse("d").unwrap();
-    let why = usher.linked_hubs.connect(1, &broker).unwrap().read_twin(&id).await.unwrap_err();
-    assert!(why.to_string().contains("brokers"), "{why}");
+    let broker = usher.linked_hubs.connect(1, &linked("mosquitto://a:b@localhost:9")).unwrap();
+    assert!(broker.read_twin(&id).await.unwrap_err().is_transient(), "a broker that is down may come back");
+    let unusable = usher.linked_hubs.connect(1, &linked("HostName=h;SharedAccessKeyName=o;SharedAccessKey=?")).unwrap();
+    let why = unusable.read_twin(&id).await.unwrap_err();
+    assert!(!why.is_transient() && why.to_string().contains("base64"), "{why}");
     usher.stop().await;
     std::fs::remove_dir_all(state).unwrap();
 }

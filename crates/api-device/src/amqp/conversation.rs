@@ -320,13 +320,14 @@ impl Asker<'_> {
                     return Err(ServiceError::new(ErrorCode::BodyTooLarge));
                 }
                 match self.engine.register(&claim, &body).await? {
-                    Reply::Status(document) => Ok(Outcome::operation(&document)),
+                    Reply::Status(document) => Ok(Outcome::operation(self.engine, &claim, &document).await),
                     Reply::Challenge(_) => Err(ServiceError::with(ErrorCode::Unauthorized, "Over AMQP a TPM is proved in SASL.")),
                 }
             }
             STATUS => {
                 let operation_id = message.application_properties.get_str(OPERATION_ID).unwrap_or_default();
-                self.engine.operation_status(&claim, operation_id).await.map(|document| Outcome::operation(&document))
+                let document = self.engine.operation_status(&claim, operation_id).await?;
+                Ok(Outcome::operation(self.engine, &claim, &document).await)
             }
             _ => Err(ServiceError::with(ErrorCode::BadRequest, format!("{OPERATION_TYPE} must be {REGISTER} or {STATUS}."))),
         }

@@ -215,7 +215,7 @@ impl Asker<'_> {
             }
         };
         match result {
-            Ok(document) => Outcome::operation(&document),
+            Ok(document) => Outcome::operation(self.engine, &claim, &document).await,
             Err(error) => {
                 self.engine.log_refused_request(&tracking_id, self.transport, Some(self.peer.address.ip()), &error);
                 Outcome::error(&error, &tracking_id, self.engine.now())

@@ -59,7 +59,13 @@ pub async fn world() -> World {
         entropy: Arc::new(SeededEntropy::new(7)),
         site: site.clone(),
     };
-    let settings = Settings { token: Secret::new(TOKEN), device_host: "devices.example".into(), domain: "example".into(), https_port: 443 };
+    let settings = Settings {
+        token: Secret::new(TOKEN),
+        device_host: "devices.example".into(),
+        domain: "example".into(),
+        https_port: 443,
+        limits: usher_domain::service_limits::ServiceLimits::DPS,
+    };
     World { api: ManagementApi::new(ports, settings), directory, site }
 }
 

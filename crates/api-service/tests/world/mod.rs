@@ -15,6 +15,7 @@ use usher_domain::{
     enrollment::{AllocationPolicy, EnrollmentRef},
     registration::{Assignment, ProofSummary, Registration, State, Substatus},
     service::{AccessPolicy, HubConnection, LinkedHub, ProvisioningService, Right},
+    service_limits::ServiceLimits,
 };
 use usher_registry::{Directory, Tenant};
 use usher_seal::MasterKey;
@@ -32,16 +33,23 @@ pub struct World {
     pub api: ServiceApi,
     pub store: MemoryStore,
     pub tenant: Tenant,
+    pub clock: Arc<ManualClock>,
 }
 
 /// Two services. Each has a policy with every right and, for each single right, a policy of that name.
 pub async fn world() -> World {
+    limited(ServiceLimits::NONE).await
+}
+
+/// The same, with limits.
+pub async fn limited(limits: ServiceLimits) -> World {
     let store = MemoryStore::default();
     let directory = Directory::open(Arc::new(store.clone()), MasterKey::generate().unwrap()).await.unwrap();
-    let tenant = directory.create(service(HOST, "0ne0000AAAA", 1)).await.unwrap();
-    directory.create(service(OTHER_HOST, "0ne0000BBBB", 101)).await.unwrap();
-    let clock = ManualClock::at(Timestamp::from_secs(NOW_S));
-    World { api: ServiceApi::new(Arc::new(directory), Arc::new(clock), Arc::new(SeededEntropy::new(1))), store, tenant }
+    let tenant = directory.create(ProvisioningService { limits, ..service(HOST, "0ne0000AAAA", 1) }).await.unwrap();
+    directory.create(ProvisioningService { limits, ..service(OTHER_HOST, "0ne0000BBBB", 101) }).await.unwrap();
+    let clock = Arc::new(ManualClock::at(Timestamp::from_secs(NOW_S)));
+    let api = ServiceApi::new(Arc::new(directory), clock.clone(), Arc::new(SeededEntropy::new(1)));
+    World { api, store, tenant, clock }
 }
 
 fn service(host: &str, id_scope: &str, first_key: u8) -> ProvisioningService {
@@ -62,6 +70,7 @@ fn service(host: &str, id_scope: &str, first_key: u8) -> ProvisioningService {
         }],
         allocation: AllocationPolicy::Hashed,
         resource: usher_domain::service::ResourceMetadata::default(),
+        limits: ServiceLimits::NONE,
     }
 }
 

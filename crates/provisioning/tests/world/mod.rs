@@ -13,6 +13,7 @@ use usher_domain::{
     document::{EnrollmentDocument, OperationStatusDocument},
     enrollment::AllocationPolicy,
     service::{AccessPolicy, HubConnection, LinkedHub, ProvisioningService, Right},
+    service_limits::ServiceLimits,
 };
 use usher_hub::fake::{FakeHub, FakeHubs};
 use usher_provisioning::{Claim, Engine, Evidence, Ports, Reply, Transport};
@@ -133,6 +134,7 @@ pub fn service(name: &str, scope: &str, host: &str) -> ProvisioningService {
         hubs: vec![hub("a.example"), hub("b.example")],
         allocation: AllocationPolicy::Hashed,
         resource: usher_domain::service::ResourceMetadata::default(),
+        limits: ServiceLimits::NONE,
     }
 }
 

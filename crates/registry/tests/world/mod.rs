@@ -12,6 +12,7 @@ use usher_domain::{
     hub_device::{DeviceCredential, DeviceSpec, InitialTwin},
     registration::{Assignment, Operation, ProofSummary, Registration, State, Substatus},
     service::{AccessPolicy, HubConnection, LinkedHub, ProvisioningService, Right},
+    service_limits::ServiceLimits,
 };
 use usher_registry::{Directory, IfMatch, Kind, Tenant, document_from_json};
 use usher_seal::MasterKey;
@@ -62,6 +63,7 @@ pub fn service(name: &str, id_scope: &str) -> ProvisioningService {
         hubs: ["hub-a.example", "hub-b.example"].map(linked).to_vec(),
         allocation: AllocationPolicy::Hashed,
         resource: usher_domain::service::ResourceMetadata::default(),
+        limits: ServiceLimits::NONE,
     }
 }
 
