@@ -21,7 +21,7 @@ use usher_domain::{
     service_limits::ServiceLimits,
 };
 use usher_hub_embedded::EmbeddedHubs;
-use usher_provisioning::{Engine, Ports, Transport};
+use usher_provisioning::{Engine, Journal, Ports, Transport};
 use usher_records::Vault;
 use usher_registry::{Directory, Tenant};
 use usher_seal::MasterKey;
@@ -35,13 +35,14 @@ use crate::{
     dev_ca::DevCa,
     dev_limits,
     doors::Doors,
-    eraser, https,
+    eraser, https, latency,
     linked_hubs::LinkedHubs,
     links::{self, RemoteLink},
     listener,
     manifest::{DeviceEndpoint, HubEndpoint, ManagementEndpoint, Manifest, ServiceEndpoint},
     mqtt,
     ports::{Bound, bind},
+    probes,
     served_names::ServedNames,
     site::ServerSite,
     tls, trust, webhook,
@@ -85,6 +86,8 @@ pub struct DevOptions {
     pub name: String,
     /// PEM file of CAs that allocation webhooks may have their certificates from, beside the machine's roots.
     pub webhook_trust: Option<PathBuf>,
+    /// A latency table for allocation by lowest latency.
+    pub latency: Option<PathBuf>,
     /// The limits of all services, from this start on.
     pub limits: ServiceLimits,
 }
@@ -104,6 +107,7 @@ impl DevOptions {
             id_scope: None,
             name: "dev".into(),
             webhook_trust: None,
+            latency: None,
             // Throttling would only make tests slow; it is no part of what they test, unless they ask for it.
             limits: ServiceLimits::NONE,
         }
@@ -146,6 +150,7 @@ impl Running {
 /// Starts. `dev.json` is written last: once it is there, everything answers.
 pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     Manifest::remove(&options.state);
+    let (latency, probed) = latency::load(options.latency.as_deref())?;
     let outgoing = trust::outgoing(&options.hub_trust, "--hub-trust")?;
     make_folder(&options.state)?;
     let (store, master) = open_store(&options.state)?;
@@ -181,7 +186,8 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
         clock: Arc::clone(&clock),
         entropy: Arc::clone(&entropy),
     };
-    let engine = Engine::new(ports);
+    let engine = Engine::new(ports).with_latency(latency).with_journal(Journal::start());
+    let probing = probes::Probing { directory: Arc::clone(&directory), probes: probed, entropy: Arc::clone(&entropy) };
     let management = ManagementApi::new(
         ManagementPorts {
             directory: Arc::clone(&directory),
@@ -212,6 +218,7 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     });
     let (stop, stopping) = watch::channel(false);
     let mut tasks = open_doors(&doors, &acceptor, https_port, [mqtts_port, amqps_port], &stopping);
+    tasks.spawn(probing.run(stopping.clone()));
     tasks.spawn(eraser::erase(directory, clock, stopping));
     manifest.write(&options.state).map_err(|error| folder_error(&options.state, &error))?;
     let remote_hubs = links::remote(&tenant);
