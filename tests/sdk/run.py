@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Unmodified Azure SDKs against a running usher: the conformance table, the service and hub APIs, and bad input.
 
-    target/venv/bin/python tests/sdk/run.py target/release/usher [--json FILE] [--only devices|apis|bad|apart|remote]
+    target/venv/bin/python tests/sdk/run.py target/release/usher [--json FILE] [--only devices|apis|bad|explain|apart|remote]
 """
 
 import argparse
@@ -20,6 +20,8 @@ sys.path.insert(0, os.getcwd())
 import apis  # noqa: E402
 import bad  # noqa: E402
 import cases  # noqa: E402
+import explain  # noqa: E402
+import latency_policy  # noqa: E402
 import management  # noqa: E402
 import metrics  # noqa: E402
 import mosquitto_hub  # noqa: E402
@@ -146,6 +148,7 @@ def run_named(title, find):
 # Cases that need servers of their own, which they start once the main one is stopped: SDKs fix the ports.
 APART = {
     "re-provisioning": reprovision,
+    "latency": latency_policy,
     "allocation webhook": webhook,
     "Mosquitto": mosquitto_hub,
     "limits": throttling,
@@ -167,6 +170,8 @@ def run_all(server, binary, only, rows, others):
         others += run_named("OpenAPI", lambda: openapi.all_cases(server))
     if only in (None, "bad"):
         others += run_named("bad input", lambda: bad.all_cases(server))
+    if only in (None, "explain"):
+        others += run_named("explain", lambda: explain.all_cases(server))
     code = server.stop()
     others += run_named("server", lambda: [
         ("SIGTERM ends it with exit code 0", lambda: expect(code == 0, f"exit code {code}")),
@@ -201,7 +206,7 @@ def options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary")
     parser.add_argument("--json", help="also write the results to this file")
-    parser.add_argument("--only", choices=["devices", "apis", "bad", "apart", "remote"])
+    parser.add_argument("--only", choices=["devices", "apis", "bad", "explain", "apart", "remote"])
     given = parser.parse_args()
     given.binary = os.path.join(CALLED_FROM, given.binary)
     given.json = given.json and os.path.join(CALLED_FROM, given.json)

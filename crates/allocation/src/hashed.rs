@@ -11,13 +11,17 @@ use crate::NoHub;
 
 /// Chooses among hubs by weight. A hub of weight 0 takes none.
 pub fn hashed(hubs: &[&LinkedHub], registration_id: &RegistrationId) -> Result<HubName, NoHub> {
-    let device = registration_id.folded();
-    hubs.iter()
-        .filter(|hub| hub.weight > 0)
-        .map(|hub| (lot(hub, &device), hub))
-        .max_by(|(a, hub_a), (b, hub_b)| a.total_cmp(b).then_with(|| hub_b.name.cmp(&hub_a.name)))
-        .map(|(_, hub)| hub.name.clone())
+    lots(hubs, registration_id)
+        .into_iter()
+        .max_by(|(hub_a, a), (hub_b, b)| a.total_cmp(b).then_with(|| hub_b.name.cmp(&hub_a.name)))
+        .map(|(hub, _)| hub.name.clone())
         .ok_or_else(|| NoHub("no linked hub takes part in allocation: link one, or give one a weight above 0".into()))
+}
+
+/// The lot that each hub draws for the device; the highest wins. Hubs of weight 0 draw none.
+pub fn lots<'a>(hubs: &[&'a LinkedHub], registration_id: &RegistrationId) -> Vec<(&'a LinkedHub, f64)> {
+    let device = registration_id.folded();
+    hubs.iter().filter(|hub| hub.weight > 0).map(|hub| (*hub, lot(hub, &device))).collect()
 }
 
 /// `-weight / ln(u)` with `u` uniform in (0, 1).

@@ -80,6 +80,7 @@ impl From<ServiceError> for Refused {
     fn from(error: ServiceError) -> Self {
         let status = error.code.status();
         let code = match status {
+            403 => "QuotaExceeded",
             404 => "ResourceNotFound",
             409 => "Conflict",
             412 => "PreconditionFailed",

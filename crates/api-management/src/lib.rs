@@ -5,6 +5,7 @@
 //! are there as soon as they are named; a service is found in its own group only, and its name belongs to it in all of them.
 
 mod answer;
+mod attempts;
 mod certificates;
 mod describe;
 mod hubs;
@@ -154,6 +155,7 @@ impl ManagementApi {
             (Part::Key(name), "POST") => self.key(place, &name).await,
             (Part::OperationResult(id), "GET") => self.operation_result(place, &id).await,
             (Part::Usage, "GET") => self.usage(place, request).await,
+            (Part::Attempts(id), "GET") => self.attempts(place, &id).await,
             (Part::Certificates, "GET") => self.certificates(place).await,
             (Part::Certificate(name), "GET") => self.certificate(place, &name).await,
             (Part::Certificate(name), "PUT") => self.put_certificate(place, &name, request).await,

@@ -54,6 +54,8 @@ pub enum Part {
     OperationResult(String),
     /// Operations by month; usher's own.
     Usage,
+    /// What is kept of a device's attempts to register, by registration ID; usher's own.
+    Attempts(String),
     /// Its CA certificates.
     Certificates,
     /// One CA certificate.
@@ -123,6 +125,7 @@ fn part(rest: &[&str]) -> Result<Part, Refused> {
         [one] if is(one, "certificates") => Ok(Part::Certificates),
         [one] if is(one, "privateLinkResources") => Ok(Part::PrivateLinks),
         [one] if is(one, "privateEndpointConnections") => Ok(Part::PrivateConnections),
+        [one, id] if is(one, "attempts") => Ok(Part::Attempts(own(id))),
         [one, id] if is(one, "operationresults") => Ok(Part::OperationResult(own(id))),
         [one, name] if is(one, "certificates") => Ok(Part::Certificate(own(name))),
         [one, name, list] if is(one, "keys") && is(list, "listkeys") => Ok(Part::Key(own(name))),

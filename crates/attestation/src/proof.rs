@@ -24,6 +24,8 @@ pub enum Means {
     SymmetricKey {
         /// The device's keys: enrolled ones as they are, derived ones in base64.
         keys: SymmetricKeys,
+        /// Which of the two signed the token.
+        signed_with: KeyPlace,
     },
     /// A certificate.
     X509 {
@@ -42,6 +44,25 @@ pub enum Means {
         /// The TPM's keys: the key for the hub is wrapped for them.
         claim: Box<Claim>,
     },
+}
+
+/// One of an enrollment's two keys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyPlace {
+    /// The first.
+    Primary,
+    /// The other.
+    Secondary,
+}
+
+impl KeyPlace {
+    /// The word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Secondary => "secondary",
+        }
+    }
 }
 
 /// SHA-256 thumbprints, upper-case hex, of the certificates in an individual enrollment.
@@ -84,7 +105,7 @@ impl ProvenIdentity {
     /// symmetric key for the hub, which `tpm_keys` makes; it is called for TPMs alone.
     pub fn hub_credential(&self, tpm_keys: impl FnOnce() -> SymmetricKeys) -> DeviceCredential {
         match &self.means {
-            Means::SymmetricKey { keys } => {
+            Means::SymmetricKey { keys, .. } => {
                 DeviceCredential::SymmetricKeys { primary: keys.primary.clone(), secondary: keys.secondary.clone() }
             }
             Means::X509 { enrolled: Some(enrolled), .. } => {

@@ -5,7 +5,7 @@ use usher_domain::{IdScope, RegistrationId, Secret, Timestamp, enrollment::Symme
 use zeroize::Zeroizing;
 
 use crate::{
-    Check, Means, ProvenIdentity, Refusal, SasError, SasToken,
+    Check, KeyPlace, Means, ProvenIdentity, Refusal, SasError, SasToken,
     sas::{decode_key, derive_device_key},
 };
 
@@ -30,12 +30,11 @@ pub fn prove_individual(
     now: Timestamp,
 ) -> Result<ProvenIdentity, Refusal> {
     check_resource(token, id_scope, registration_id)?;
-    let signed = any_key(keys, |key| token.verify_signature(key).is_ok())?;
-    if !signed {
+    let Some(signed_with) = which_key(keys, |key| token.verify_signature(key).is_ok())? else {
         return Err(Refusal::new(Check::TokenSignature, "The token was signed with neither key of the individual enrollment."));
-    }
+    };
     token.verify_expiry(now)?;
-    Ok(ProvenIdentity::new(registration_id, Means::SymmetricKey { keys: keys.clone() }))
+    Ok(ProvenIdentity::new(registration_id, Means::SymmetricKey { keys: keys.clone(), signed_with }))
 }
 
 /// Proves a device by a key derived from one of its group's keys.
@@ -52,14 +51,14 @@ pub fn prove_group(
     check_resource(token, id_scope, registration_id)?;
     let spellings = spellings(registration_id);
     for spelling in &spellings {
-        let signed = any_key(group_keys, |group_key| {
+        let signed_with = which_key(group_keys, |group_key| {
             let key = Zeroizing::new(derive_device_key(group_key, spelling));
             token.verify_signature(key.as_slice()).is_ok()
         })?;
-        if signed {
+        if let Some(signed_with) = signed_with {
             token.verify_expiry(now)?;
             let keys = derived_keys(group_keys, spelling)?;
-            return Ok(ProvenIdentity::new(registration_id, Means::SymmetricKey { keys }));
+            return Ok(ProvenIdentity::new(registration_id, Means::SymmetricKey { keys, signed_with }));
         }
     }
     let tried = spellings.join("' and '");
@@ -98,14 +97,14 @@ fn spellings(registration_id: &RegistrationId) -> Vec<String> {
     if folded == presented { vec![presented] } else { vec![presented, folded] }
 }
 
-/// Whether either key passes, primary first.
-fn any_key(keys: &SymmetricKeys, passes: impl Fn(&[u8]) -> bool) -> Result<bool, Refusal> {
-    for secret in [&keys.primary, &keys.secondary] {
+/// The key that passes, primary first.
+fn which_key(keys: &SymmetricKeys, passes: impl Fn(&[u8]) -> bool) -> Result<Option<KeyPlace>, Refusal> {
+    for (secret, place) in [(&keys.primary, KeyPlace::Primary), (&keys.secondary, KeyPlace::Secondary)] {
         if passes(&decoded(secret)?) {
-            return Ok(true);
+            return Ok(Some(place));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 fn decoded(secret: &Secret) -> Result<Zeroizing<Vec<u8>>, Refusal> {

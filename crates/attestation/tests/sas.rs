@@ -216,7 +216,7 @@ fn a_group_device_gets_both_of_its_derived_keys_on_the_hub() {
     let derived = derive_device_key(KEY_BYTES, "dev-1");
     let token = SasToken::parse(&sign("0ne00000001/registrations/dev-1", &derived, EXPIRY_S, None)).unwrap();
     let proven = prove_group(&token, &scope(), &device("dev-1"), &keys(KEY, OTHER), now()).unwrap();
-    let Means::SymmetricKey { keys } = proven.means() else { panic!("{proven:?}") };
+    let Means::SymmetricKey { keys, .. } = proven.means() else { panic!("{proven:?}") };
     assert_eq!(keys.primary.expose(), STANDARD.encode(derived));
     assert_eq!(keys.secondary.expose(), STANDARD.encode(derive_device_key(b"zzzzzzzzzzzzzzzz", "dev-1")));
 }

@@ -7,7 +7,7 @@ use usher_device::Transport;
 use usher_domain::{HubName, IdScope};
 use usher_server::RemoteLink;
 
-use crate::operate::{HubCommand, ServiceCommand, Usage};
+use crate::operate::{Explain, HubCommand, ServiceCommand, Usage};
 
 /// usher shows each device to its seat: a self-hosted Device Provisioning Service, wire-compatible with Azure IoT Hub DPS.
 #[derive(Parser)]
@@ -25,6 +25,8 @@ pub enum Command {
     Serve(Serve),
     /// Provision simulated devices by every attestation kind and transport, and show what became of them
     Demo(Demo),
+    /// Tell why a device got in, or not: its last attempts, check by check
+    Explain(Explain),
     /// Be a device
     #[command(subcommand)]
     Device(DeviceCommand),
@@ -85,6 +87,9 @@ pub struct Dev {
     /// Name of the provisioning service
     #[arg(long, default_value = "dev")]
     pub name: String,
+    /// Latency table for the lowest latency policy: networks, regions and milliseconds to hubs (docs/latency.md)
+    #[arg(long, value_name = "FILE")]
+    pub latency: Option<PathBuf>,
     /// CAs, PEM, that allocation webhooks may have their certificates from, beside the machine's roots
     #[arg(long, value_name = "FILE")]
     pub webhook_trust: Option<PathBuf>,

@@ -49,6 +49,7 @@ fn options(arguments: Dev) -> DevOptions {
         hub_trust: arguments.hub_trust,
         id_scope: arguments.id_scope,
         name: arguments.name,
+        latency: arguments.latency,
         webhook_trust: arguments.webhook_trust,
         limits: match arguments.limits {
             Limits::Dps => ServiceLimits::DPS,

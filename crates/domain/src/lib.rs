@@ -5,6 +5,7 @@
 //! testable with plain values and leaves one place to look when a field or a code is in doubt.
 
 pub mod allocation_question;
+pub mod attempt;
 pub mod ca_certificate;
 pub mod clock;
 pub mod document;

@@ -1,6 +1,8 @@
 //! Sizes and counts with their reasons. The documented ones come from the DPS limits table
 //! (MicrosoftDocs/azure-docs: includes/iot-dps-limits.md).
 
+use serde_json::Value;
+
 /// Longest registration ID and enrollment group ID, in characters (DPS concepts-service: 128).
 pub const ID_CHARS_MAX: usize = 128;
 /// Longest device ID on a hub, in characters (IoT Hub identity registry: 128).
@@ -37,3 +39,34 @@ pub const PAYLOAD_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 8 * 1024;
 /// Deepest nesting of an initial twin's section, itself included (MicrosoftDocs/azure-docs:
 /// articles/iot-hub/iot-hub-devguide-device-twins.md: 10).
 pub const TWIN_LEVELS_MAX: usize = 10;
+/// Deepest that arrays and objects may nest in data of other people's making: payloads, twins, device information. Records hold such data
+/// some levels deeper and are read back by a parser that stops at 128. (IoT Hub takes ten levels in a twin.)
+pub const NESTING_MAX: usize = 64;
+
+/// Whether a value nests no deeper than [`NESTING_MAX`]. Parsers bound the depth at which this recurs.
+pub fn nests_within_limit(value: &Value) -> bool {
+    within(value, NESTING_MAX)
+}
+
+fn within(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(items) => levels > 0 && items.iter().all(|item| within(item, levels - 1)),
+        Value::Object(members) => levels > 0 && members.values().all(|member| within(member, levels - 1)),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn nesting_is_counted_in_arrays_and_objects() {
+        let nested = |levels: usize| {
+            serde_json::from_str::<Value>(&format!("{}1{}", "[{\"a\":".repeat(levels / 2), "}]".repeat(levels / 2))).unwrap()
+        };
+        assert!(nests_within_limit(&nested(NESTING_MAX)));
+        assert!(!nests_within_limit(&nested(NESTING_MAX + 2)));
+    }
+}

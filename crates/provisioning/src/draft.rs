@@ -1,22 +1,25 @@
 //! Drafting an operation: allocation and the plan for a proven device, or the question to its webhook. Pure.
 
-use usher_allocation::{Decision, candidates, decide};
+use usher_allocation::{Decision, Latency, candidates, decide};
 use usher_attestation::ProvenIdentity;
 use usher_domain::{
     ErrorCode, OperationId, ServiceError, Timestamp,
     allocation_question::{Question, Reassign},
+    attempt::Trail,
     document::RegisterDocument,
     enrollment::{AllocationPolicy, Enrollment, SymmetricKeys},
     hub_device::DeviceSpec,
     registration::{Assignment, Operation, Plan, Registration},
-    service::ProvisioningService,
+    service::{LinkedHub, ProvisioningService},
 };
+use usher_latency::{Figure, LatencyMap};
 
 use crate::{
     claim::Claim,
     denial::Denial,
     plan::{go, reassign, stay},
     question::question,
+    tell_place::{self, Choice},
     transition::LEASE_MS,
 };
 
@@ -36,6 +39,8 @@ pub struct Case<'a> {
     pub claim: &'a Claim,
     /// What it sent.
     pub document: &'a RegisterDocument,
+    /// What is known of the way from the device to the hubs.
+    pub latency: &'a LatencyMap,
 }
 
 impl Case<'_> {
@@ -46,14 +51,20 @@ impl Case<'_> {
 }
 
 /// Writes down all that is needed to finish a registration, so that any node can. `hub_keys` makes fresh keys for the hub where the
-/// device has none of its own to use there.
-pub fn draft(case: &Case<'_>, id: OperationId, hub_keys: impl FnOnce() -> SymmetricKeys, now: Timestamp) -> Result<Operation, Denial> {
+/// device has none of its own to use there. What was weighed goes into the trail.
+pub fn draft(
+    case: &Case<'_>,
+    id: OperationId,
+    hub_keys: impl FnOnce() -> SymmetricKeys,
+    now: Timestamp,
+    trail: &mut Trail,
+) -> Result<Operation, Denial> {
     let Case { enrollment, proven, .. } = case;
     let device_id = enrollment
         .device_id_for(proven.registration_id())
         .map_err(|why| Denial::open("deviceId", ServiceError::with(ErrorCode::InvalidId, why.to_string())))?;
     let device = DeviceSpec { device_id, credential: proven.hub_credential(hub_keys), iot_edge: enrollment.iot_edge };
-    let (plan, question) = match course(case, &device)? {
+    let (plan, question) = match course(case, &device, trail)? {
         Course::Planned(plan) => (Some(plan), None),
         Course::Ask(question) => (None, Some(question)),
     };
@@ -75,9 +86,10 @@ enum Course {
     Ask(Box<Question>),
 }
 
-fn course(case: &Case<'_>, device: &DeviceSpec) -> Result<Course, Denial> {
+fn course(case: &Case<'_>, device: &DeviceSpec, trail: &mut Trail) -> Result<Course, Denial> {
     let Case { service, enrollment, .. } = case;
     let rule = reassign(enrollment.reprovision, &case.claim.api_version);
+    tell_place::rule(trail, case.previous(), enrollment, rule);
     let policy = enrollment.own_allocation().unwrap_or_else(|| service.allocation.clone());
     if let (Some(previous), Reassign::Stay) = (case.previous(), rule)
         && previous.device_id == device.device_id
@@ -91,7 +103,12 @@ fn course(case: &Case<'_>, device: &DeviceSpec) -> Result<Course, Denial> {
         });
     }
     let hubs = candidates(&service.hubs, &enrollment.own_hubs());
-    let decision = decide(&policy, &hubs, case.proven.registration_id(), |_| None).map_err(|why| Denial {
+    let figures = figures(case, &policy, &hubs);
+    let registration_id = case.proven.registration_id();
+    let decision = decide(&policy, &hubs, registration_id, |hub| latency_to(hub, &hubs, &figures));
+    let told = Choice { enrollment, policy: &policy, hubs: &hubs, figures: &figures, registration_id, decision: &decision };
+    tell_place::choice(trail, &told);
+    let decision = decision.map_err(|why| Denial {
         check: format!("allocation.{}", policy.name()),
         detail: why.to_string(),
         mend: "Link a hub to the service, or correct the enrollment's hubs.".into(),
@@ -100,8 +117,20 @@ fn course(case: &Case<'_>, device: &DeviceSpec) -> Result<Course, Denial> {
     Ok(match decision {
         Decision::Hub(hub) => {
             let former = case.old.map(|old| old.former_hubs.as_slice()).unwrap_or_default();
-            Course::Planned(go(case.previous(), former, rule, hub, &device.device_id))
+            let plan = go(case.previous(), former, rule, hub, &device.device_id);
+            tell_place::plan(trail, &plan);
+            Course::Planned(plan)
         }
         Decision::AskWebhook { webhook, hubs } => Course::Ask(Box::new(question(case, webhook, hubs, rule))),
     })
+}
+
+/// The latency of each hub, where the policy goes by it.
+fn figures(case: &Case<'_>, policy: &AllocationPolicy, hubs: &[&LinkedHub]) -> Vec<Option<Figure>> {
+    if *policy == AllocationPolicy::GeoLatency { case.latency.figures(hubs, case.claim.peer) } else { Vec::new() }
+}
+
+fn latency_to(hub: &LinkedHub, hubs: &[&LinkedHub], figures: &[Option<Figure>]) -> Option<Latency> {
+    let place = hubs.iter().position(|candidate| candidate.name == hub.name)?;
+    figures.get(place)?.as_ref().map(|figure| figure.latency)
 }

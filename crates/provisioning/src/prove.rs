@@ -11,7 +11,7 @@ use usher_domain::{
 };
 use usher_registry::{Challenge, Registry};
 
-use crate::{claim::Claim, denial::Denial, tpm};
+use crate::{claim::Claim, denial::Denial, story::Story, tell, tpm};
 
 /// A device that proved itself, and the enrollment that it did so under.
 pub struct Admitted {
@@ -23,10 +23,51 @@ pub struct Admitted {
     pub challenge: Option<Challenge>,
 }
 
-/// Proves the device behind `claim`. `known` is its registration from an earlier time, which tells the group to try
-/// first, and the operation that a TPM's token may still ask for.
-pub async fn prove(registry: &Registry, claim: &Claim, known: Option<&Registration>, now: Timestamp) -> Result<Admitted, Denial> {
+/// Where an enrollment was looked for.
+#[derive(Default)]
+pub enum Tried {
+    /// There was nothing to look for groups with.
+    #[default]
+    Nothing,
+    /// The device has an individual enrollment, which demands this kind of attestation.
+    Individual {
+        /// `symmetricKey`, `x509` or `tpm`.
+        kind: &'static str,
+    },
+    /// Groups that did not admit the device.
+    Groups {
+        /// Their IDs.
+        names: Vec<String>,
+        /// What sort of groups they are.
+        what: &'static str,
+    },
+}
+
+/// Proves the device behind `claim`, and tells its story of what was checked. `known` is its registration from an earlier time, which
+/// tells the group to try first, and the operation that a TPM's token may still ask for.
+pub async fn prove(
+    registry: &Registry,
+    claim: &Claim,
+    known: Option<&Registration>,
+    now: Timestamp,
+    story: &mut Story,
+) -> Result<Admitted, Denial> {
+    let mut tried = Tried::default();
+    let outcome = find_and_prove(registry, claim, known, now, &mut tried).await;
+    story.known |= known.is_some() || outcome.is_ok() || matches!(tried, Tried::Individual { .. });
+    tell::proof(&mut story.trail, claim, &tried, outcome.as_ref(), now);
+    outcome
+}
+
+async fn find_and_prove(
+    registry: &Registry,
+    claim: &Claim,
+    known: Option<&Registration>,
+    now: Timestamp,
+    tried: &mut Tried,
+) -> Result<Admitted, Denial> {
     if let Some(enrollment) = registry.individual(&claim.claimed_id).await? {
+        *tried = Tried::Individual { kind: enrollment.value.attestation.kind() };
         let (proven, challenge) = match &enrollment.value.attestation {
             Attestation::Tpm(keys) => {
                 let latest = known.map(|known| known.state.operation_id());
@@ -38,9 +79,9 @@ pub async fn prove(registry: &Registry, claim: &Claim, known: Option<&Registrati
         return Ok(Admitted { proven, enrollment: enrollment.value, challenge });
     }
     match &claim.evidence.sas_token {
-        Some(token) => prove_by_group_key(registry, claim, &read_token(token)?, known, now).await,
+        Some(token) => prove_by_group_key(registry, claim, &read_token(token)?, known, now, tried).await,
         None if claim.evidence.certificates.is_empty() => Err(nothing_shown()),
-        None => prove_by_chain(registry, claim, now).await,
+        None => prove_by_chain(registry, claim, now, tried).await,
     }
 }
 
@@ -71,7 +112,7 @@ async fn prove_individual(registry: &Registry, enrollment: &Enrollment, claim: &
     }
 }
 
-async fn prove_by_chain(registry: &Registry, claim: &Claim, now: Timestamp) -> Result<Admitted, Denial> {
+async fn prove_by_chain(registry: &Registry, claim: &Claim, now: Timestamp, tried: &mut Tried) -> Result<Admitted, Denial> {
     let chain = &claim.evidence.certificates;
     let mut candidates: Vec<(Enrollment, CertificatePair)> = Vec::new();
     for issuer in x509::issuer_names(chain) {
@@ -87,6 +128,8 @@ async fn prove_by_chain(registry: &Registry, claim: &Claim, now: Timestamp) -> R
     if candidates.is_empty() {
         return Err(unknown_ca());
     }
+    let names = candidates.iter().filter_map(|(group, _)| group_name(group)).collect();
+    *tried = Tried::Groups { names, what: "groups whose CA the chain names" };
     let pairs: Vec<&CertificatePair> = candidates.iter().map(|(_, pair)| pair).collect();
     // Nearest by signatures, not by name: made-up certificates could bring a far name forward, around a disabled nearer group.
     let (nearest, proven) = x509::prove_nearest_group(chain, &claim.claimed_id, &pairs, now)?;
@@ -109,13 +152,16 @@ async fn prove_by_group_key(
     token: &SasToken,
     known: Option<&Registration>,
     now: Timestamp,
+    tried: &mut Tried,
 ) -> Result<Admitted, Denial> {
+    let mut names = Vec::new();
     let mut closest: Option<Refusal> = None;
     let mut attempt = |enrollment: Enrollment| {
         let Attestation::SymmetricKey(keys) = &enrollment.attestation else { return None };
         match symmetric::prove_group(token, &claim.id_scope, &claim.claimed_id, keys, now) {
             Ok(proven) => Some(Admitted { proven, enrollment, challenge: None }),
             Err(refusal) => {
+                names.extend(group_name(&enrollment));
                 closest.get_or_insert(refusal);
                 None
             }
@@ -133,7 +179,15 @@ async fn prove_by_group_key(
             return Ok(admitted);
         }
     }
+    *tried = Tried::Groups { names, what: "symmetric key groups" };
     Err(closest.map_or_else(|| no_enrollment("there is no symmetric key group"), Denial::from))
+}
+
+fn group_name(enrollment: &Enrollment) -> Option<String> {
+    match enrollment.reference() {
+        EnrollmentRef::Group(id) => Some(id.to_string()),
+        EnrollmentRef::Individual => None,
+    }
 }
 
 fn read_token(text: &str) -> Result<SasToken, Denial> {

@@ -8,7 +8,7 @@ use usher_domain::RegistrationId;
 use usher_records::RecordError;
 use usher_registry::Tenant;
 
-use crate::{engine::Engine, transition, worker};
+use crate::{engine::Engine, story::Story, transition, worker};
 
 /// Between two looks for abandoned operations.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -69,8 +69,9 @@ impl Engine {
         }
         let Ok(permit) = Arc::clone(&self.running).try_acquire_owned() else { return Ok(false) };
         let Some(held) = worker::claim_operation(self, tenant, record).await else { return Ok(false) };
+        let mut story = Story::of_take_over(tenant, id, self.new_tracking_id(), self.now());
         let (engine, tenant) = (self.clone(), tenant.clone());
-        tokio::spawn(async move { worker::work(&engine, &tenant, held, permit).await });
+        tokio::spawn(async move { worker::work(&engine, &tenant, held, permit, &mut story).await });
         Ok(true)
     }
 }

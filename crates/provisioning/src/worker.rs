@@ -19,6 +19,7 @@ use crate::{
     ask::{self, Decided},
     assign::{Attempt, Reach, carry_out, remove_stray},
     engine::Engine,
+    story::{self, Story},
     transition,
 };
 
@@ -39,25 +40,43 @@ pub async fn claim_operation(engine: &Engine, tenant: &Tenant, record: Versioned
 }
 
 /// Works until the operation is settled, taken by another node or left to be taken over; returns the record as it then stands. `place`
-/// is its place among the running.
+/// is its place among the running. What is done goes into the story, which is kept at the end.
 pub async fn work(
+    engine: &Engine,
+    tenant: &Tenant,
+    record: Versioned<Registration>,
+    place: OwnedSemaphorePermit,
+    story: &mut Story,
+) -> Versioned<Registration> {
+    let ended = work_on(engine, tenant, record, place, story).await;
+    engine.keep(story, story::outcome_of(&ended.value));
+    ended
+}
+
+async fn work_on(
     engine: &Engine,
     tenant: &Tenant,
     mut record: Versioned<Registration>,
     mut place: OwnedSemaphorePermit,
+    story: &mut Story,
 ) -> Versioned<Registration> {
     let (mut tenant, mut pause_ms) = (tenant.clone(), PAUSE_MIN_MS);
     loop {
         let Some(operation) = transition::running(&record.value).cloned() else { return record };
         let Some(plan) = &operation.plan else {
-            match ask::decide(engine, &tenant, &record, &operation).await {
+            let decided = ask::decide(engine, &tenant, &record, &operation).await;
+            story.webhook_asked(&decided);
+            match decided {
                 Decided::GoOn(further) => record = further,
                 Decided::Failed(failed) => return settle(engine, &tenant, record, failed, false).await,
                 Decided::NotHere(later) => return later.unwrap_or(record),
             }
             continue;
         };
-        match attempt(engine, &tenant, &operation, plan).await {
+        let asked_at = engine.now();
+        let step = attempt(engine, &tenant, &operation, plan).await;
+        story.hub_asked(&plan.hub, operation.attempts, step.failure(), asked_at, engine.now());
+        match step {
             Step::Settle(plan) => {
                 let reach = Reach { hubs: engine.ports.hubs.as_ref(), service: &tenant.service };
                 let mut left = Vec::new();
@@ -76,6 +95,7 @@ pub async fn work(
             }
             Step::Wait { why, at_least_s } => {
                 info!(operation_id = %operation.id, attempt = operation.attempts, detail = why, "hub not ready; trying again");
+                engine.keep(story, story::outcome_of(&record.value));
                 let wished_ms = at_least_s.map_or(0, |s| u64::from(s).saturating_mul(1_000));
                 let jitter = u64::from_le_bytes(engine.random()) % (pause_ms / 2 + 1);
                 let pause = Duration::from_millis((pause_ms + jitter).max(wished_ms).min(PAUSE_MAX_MS));
@@ -118,6 +138,16 @@ enum Step {
     Settle(Plan),
     Fail(ErrorCode, String),
     Wait { why: String, at_least_s: Option<u32> },
+}
+
+impl Step {
+    /// Why the hub did not do its part, where it did not.
+    fn failure(&self) -> Option<&str> {
+        match self {
+            Self::Settle(_) => None,
+            Self::Fail(_, why) | Self::Wait { why, .. } => Some(why),
+        }
+    }
 }
 
 async fn attempt(engine: &Engine, tenant: &Tenant, operation: &Operation, plan: &Plan) -> Step {

@@ -7,7 +7,10 @@ mod world;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use usher_domain::document::{OperationStatusDocument, RegistrationStateDocument};
+use usher_domain::{
+    ErrorCode,
+    document::{OperationStatusDocument, RegistrationStateDocument},
+};
 use usher_hub::{HubError, fake::Fault};
 use usher_provisioning::Abandoned;
 use usher_registry::Kind;
@@ -239,5 +242,33 @@ async fn a_decision_whose_saving_fails_has_done_nothing_and_one_whose_acknowledg
         let polled = world.poll("d1", &told.operation_id).await.unwrap();
         assert_eq!((polled.status.as_str(), hub(&polled)), ("assigned", ends_on));
         assert_eq!((world.webhook.asked().len(), world.hubs_with("d1")), (asked, vec![ends_on]));
+    }
+}
+
+fn nested(levels: usize) -> String {
+    format!("{}1{}", "[".repeat(levels), "]".repeat(levels))
+}
+
+#[tokio::test]
+async fn data_nested_too_deep_is_refused_and_spoils_no_record() {
+    let world = World::new(1).await;
+    enroll(&world, "d1", json!({})).await;
+    for levels in (5..13).chain(60..130) {
+        let body = format!(r#"{{"payload":{}}}"#, nested(levels));
+        let sent = world.register_as(&world.claim("d1", &KEY), body.as_bytes()).await;
+        assert_eq!(
+            sent.map(|told| told.status).map_err(|why| why.code),
+            if levels <= 64 { Ok("assigned".into()) } else { Err(ErrorCode::InvalidBody) }
+        );
+        // A twin's section counts as a level of its own.
+        for (member, most) in [(r#""payload":"#, 64), (r#""initialTwin":{"tags":{"a":"#, 9)] {
+            let close = "}".repeat(member.matches('{').count());
+            let body = format!(r#"{{"iotHubHostName":"a.example",{member}{}{close}}}"#, nested(levels)).into_bytes();
+            world.webhook.answer_next([Ok(Reply { status: 200, retry_after_s: None, body })]);
+            let told = world.register("d1").await.unwrap();
+            assert_eq!(told.status, if levels <= most { "assigned" } else { "failed" }, "{member} {levels}");
+            assert!(world.engine.look(Abandoned::All).await.is_ok());
+            assert_eq!(world.register("d1").await.unwrap().status, "assigned", "the record can be read");
+        }
     }
 }

@@ -11,6 +11,8 @@ use crate::{RecordError, tenant_keys};
 
 /// First byte of a record's text. A later shape gets a later number and a way to read the earlier.
 const TEXT_VERSION: u8 = 1;
+/// Deepest that a record may nest: what serde_json reads again.
+const NESTING_MAX: usize = 127;
 
 /// A value with the ETag it was read at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,6 +118,9 @@ impl Vault {
         let etag = new_etag()?;
         let mut text = vec![TEXT_VERSION];
         serde_json::to_writer(&mut text, value).map_err(|why| RecordError::Invalid(why.to_string()))?;
+        if deepest(text.get(1..).unwrap_or_default()) > NESTING_MAX {
+            return Err(RecordError::Invalid(format!("a record that nests deeper than {NESTING_MAX} levels could not be read again")));
+        }
         let body = self.0.keys.seal(&self.place(key.space, &key.key, etag), &text)?;
         Ok((Op::Put { key, expect, etag, body }, etag))
     }
@@ -166,4 +171,38 @@ pub(crate) fn new_etag() -> Result<u64, RecordError> {
     let mut bytes = [0; 8];
     rand::fill(&mut bytes).map_err(|_| SealError::Module)?;
     Ok(u64::from_le_bytes(bytes).max(1))
+}
+
+/// How deep JSON text nests.
+fn deepest(json: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
+    for byte in json {
+        match (in_string, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (_, b'"') => in_string = !in_string,
+            (false, b'[' | b'{') => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            (false, b']' | b'}') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_is_let_through_is_what_can_be_read_again() {
+        for levels in 1..140 {
+            let text = format!("{}\"[{{\\\"[\"{}", "[".repeat(levels), "]".repeat(levels));
+            assert_eq!(deepest(text.as_bytes()), levels);
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), levels <= NESTING_MAX, "{levels}");
+        }
+    }
 }

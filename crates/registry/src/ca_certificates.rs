@@ -160,7 +160,7 @@ impl Registry {
             let value = make(old.as_ref().map(|old| &old.value))?;
             if old.is_none() && list.as_ref().is_some_and(|list| list.value.len() >= CA_CERTIFICATES_MAX) {
                 let why = format!("A service holds at most {CA_CERTIFICATES_MAX} CA certificates. Delete one first.");
-                return Err(ServiceError::with(ErrorCode::BadRequest, why));
+                return Err(ServiceError::with(ErrorCode::QuotaExceeded, why));
             }
             let expect = old.as_ref().map_or(Expect::Absent, |old| Expect::Etag(old.etag));
             let (put, etag) = self.vault.put(self.ca_key(name), expect, &value).map_err(service_error)?;

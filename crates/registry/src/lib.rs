@@ -5,6 +5,7 @@
 //! is one service with its [`Registry`]. Every change and every index entry and counter that belongs to it are one commit of the
 //! store: a reader sees all of it or nothing. There is no HTTP in here; refusals are the service's errors ready to be told.
 
+mod attempts;
 mod bulk;
 mod ca_certificates;
 mod challenges;
@@ -28,6 +29,7 @@ mod symmetric_groups;
 mod telling;
 mod usage;
 
+pub use attempts::ATTEMPTS_KEPT;
 pub use bulk::{BulkMode, BulkRequest};
 pub use ca_certificates::CaCertificates;
 pub use challenges::{CHALLENGE_LIFETIME_MS, Challenge};

@@ -7,7 +7,7 @@ use usher_domain::{
     enrollment::{Enrollment, Subject},
 };
 use usher_records::{RecordError, Vault, Versioned};
-use usher_store::Op;
+use usher_store::{Op, TenantId};
 
 use crate::{ca_certificates::CaCache, kind::Kind, quota::Places, rates::Rates, symmetric_groups::GroupCache};
 
@@ -25,6 +25,11 @@ impl Registry {
     /// The records in `vault`.
     pub fn new(vault: Vault) -> Self {
         Self { vault, symmetric: Arc::default(), ca_cache: Arc::default(), rates: Arc::default(), places: Arc::default() }
+    }
+
+    /// Whose records these are.
+    pub fn tenant(&self) -> TenantId {
+        self.vault.tenant()
     }
 
     /// An individual enrollment.

@@ -111,6 +111,6 @@ async fn there_are_limits_to_names_and_number() {
         upload(&world, &format!("ca-{n}"), &ca, None).await;
     }
     let more = registry.put_ca_certificate("more", &ca.certificate(), None, IfMatch::Unsaid, now()).await;
-    assert_eq!(code(more), Some(ErrorCode::BadRequest));
+    assert_eq!(code(more), Some(ErrorCode::QuotaExceeded));
     assert_eq!(registry.ca_certificates().await.unwrap().len(), CA_CERTIFICATES_MAX);
 }

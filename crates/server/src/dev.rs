@@ -19,7 +19,7 @@ use usher_domain::{
     service_limits::ServiceLimits,
 };
 use usher_hub_embedded::EmbeddedHubs;
-use usher_provisioning::{Engine, Ports};
+use usher_provisioning::{Engine, Journal, Ports};
 use usher_records::Vault;
 use usher_registry::{Directory, Tenant};
 use usher_seal::MasterKey;
@@ -32,10 +32,12 @@ use crate::{
     dev_ca::DevCa,
     dev_limits,
     doors::Doors,
+    latency,
     linked_hubs::LinkedHubs,
     links::{self, RemoteLink},
     manifest::{DeviceEndpoint, HubEndpoint, ManagementEndpoint, Manifest, ServiceEndpoint},
     ports::bind,
+    probes,
     served_names::ServedNames,
     site::ServerSite,
     tls, trust, webhook,
@@ -80,6 +82,8 @@ pub struct DevOptions {
     pub name: String,
     /// PEM file of CAs that allocation webhooks may have their certificates from, beside the machine's roots.
     pub webhook_trust: Option<PathBuf>,
+    /// A latency table for allocation by lowest latency.
+    pub latency: Option<PathBuf>,
     /// The limits of all services, from this start on.
     pub limits: ServiceLimits,
 }
@@ -99,6 +103,7 @@ impl DevOptions {
             id_scope: None,
             name: "dev".into(),
             webhook_trust: None,
+            latency: None,
             // Throttling would only make tests slow; it is no part of what they test, unless they ask for it.
             limits: ServiceLimits::NONE,
         }
@@ -132,6 +137,7 @@ impl Running {
 /// Starts. `dev.json` is written last: once it is there, everything answers.
 pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     Manifest::remove(&options.state);
+    let (latency, probed) = latency::load(options.latency.as_deref())?;
     let outgoing = trust::outgoing(&options.hub_trust, "--hub-trust")?;
     make_folder(&options.state)?;
     let (store, master) = open_store(&options.state)?;
@@ -167,7 +173,8 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
         clock: Arc::clone(&clock),
         entropy: Arc::clone(&entropy),
     };
-    let engine = Engine::new(ports);
+    let engine = Engine::new(ports).with_latency(latency).with_journal(Journal::start());
+    let probing = probes::Probing { directory: Arc::clone(&directory), probes: probed, entropy: Arc::clone(&entropy) };
     let management = ManagementApi::new(
         ManagementPorts {
             directory: Arc::clone(&directory),
@@ -197,7 +204,8 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
         linked_hubs: Arc::clone(&linked_hubs),
     });
     // No other process can have the embedded store open: whatever is unfinished in it is this process's to finish.
-    let open = Open::doors(&doors, &clock, &acceptor, [https_port, mqtts_port, amqps_port], true);
+    let mut open = Open::doors(&doors, &clock, &acceptor, [https_port, mqtts_port, amqps_port], true);
+    open.run(|stop| probing.run(stop));
     manifest.write(&options.state).map_err(|error| folder_error(&options.state, &error))?;
     let remote_hubs = links::remote(&tenant);
     Ok(Running { manifest, remarks, remote_hubs, hubs, linked_hubs, folder: options.state, open })

@@ -1,6 +1,6 @@
 //! What every kind of server does in the same way: open its doors, and close them again; and what a new service needs.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
@@ -58,6 +58,11 @@ impl Open {
         let taking_over = engine.clone();
         tasks.spawn(async move { taking_over.take_over_abandoned(alone, stopping).await });
         Self { engine, stop, tasks }
+    }
+
+    /// Does something else until they close.
+    pub fn run<F: Future<Output = ()> + Send + 'static>(&mut self, work: impl FnOnce(watch::Receiver<bool>) -> F) {
+        self.tasks.spawn(work(self.stop.subscribe()));
     }
 
     /// Closes them: no new connections, open requests are answered, operations under way get their time, all in `longest`.

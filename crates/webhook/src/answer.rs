@@ -3,7 +3,13 @@
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use usher_domain::{HubName, document::InitialTwinDocument, hub_device::InitialTwin, initial_twin, limits::PAYLOAD_BYTES_MAX};
+use usher_domain::{
+    HubName,
+    document::InitialTwinDocument,
+    hub_device::InitialTwin,
+    initial_twin,
+    limits::{NESTING_MAX, PAYLOAD_BYTES_MAX, nests_within_limit},
+};
 
 /// What a webhook decided.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +33,7 @@ pub enum Unusable {
     OtherHub(String),
     /// The initial twin breaks a rule.
     Twin(String),
-    /// The payload is too large.
+    /// The payload breaks a rule.
     Payload(String),
 }
 
@@ -47,6 +53,9 @@ pub fn read(body: &[u8], hubs: &[HubName]) -> Result<Answer, Unusable> {
     let bytes = payload.as_ref().map_or(0, |payload| serde_json::to_vec(payload).map_or(usize::MAX, |json| json.len()));
     if bytes > PAYLOAD_BYTES_MAX {
         return Err(Unusable::Payload(format!("the payload has {bytes} bytes of JSON, at most {PAYLOAD_BYTES_MAX} are taken")));
+    }
+    if !payload.as_ref().is_none_or(nests_within_limit) {
+        return Err(Unusable::Payload(format!("the payload nests deeper than {NESTING_MAX} levels")));
     }
     Ok(Answer { hub, initial_twin, payload })
 }

@@ -134,7 +134,7 @@ fn unusable(why: Unusable) -> Fault {
             let detail = format!("the answer's initialTwin: {why}");
             fault("webhook.initialTwin", "the webhook's initial twin is not valid.", detail, "Correct the webhook's initialTwin.")
         }
-        Unusable::Payload(why) => fault("webhook.payload", "the webhook's payload is too large.", why, "Let the webhook send less."),
+        Unusable::Payload(why) => fault("webhook.payload", "the webhook's payload is not valid.", why, "Let the webhook send less."),
     }
 }
 

@@ -181,6 +181,14 @@ pub enum HubCommand {
 }
 
 #[derive(Args)]
+pub struct Explain {
+    /// The device's registration ID
+    pub registration_id: String,
+    #[command(flatten)]
+    pub of: Of,
+}
+
+#[derive(Args)]
 pub struct Usage {
     /// One service [default: all]
     #[arg(long, value_name = "NAME")]

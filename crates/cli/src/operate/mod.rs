@@ -1,6 +1,7 @@
-//! Operating an installation: `usher service`, `usher hub`, `usher usage`. All of it speaks the management API, as any client does.
+//! Operating an installation: `usher service`, `usher hub`, `usher usage`, `usher explain`. All of it speaks the management API, as any client does.
 
 mod arguments;
+mod explain;
 mod hub;
 mod service;
 mod usage;
@@ -12,7 +13,8 @@ use usher_device::{Failure, ManagementClient, trust_from_file};
 use usher_domain::Secret;
 use usher_server::Manifest;
 
-pub use arguments::{HubCommand, ServiceCommand, Usage};
+pub use arguments::{Explain, HubCommand, ServiceCommand, Usage};
+pub use explain::run as run_explain;
 pub use hub::run as run_hub;
 pub use service::run as run_service;
 pub use usage::run as run_usage;

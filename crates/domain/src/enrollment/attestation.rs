@@ -16,6 +16,17 @@ pub enum Attestation {
     Tpm(TpmKeys),
 }
 
+impl Attestation {
+    /// The kind's name on the service API.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::SymmetricKey(_) => "symmetricKey",
+            Self::X509(_) => "x509",
+            Self::Tpm(_) => "tpm",
+        }
+    }
+}
+
 /// Two keys of equal standing, base64 of 16 to 64 bytes each.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SymmetricKeys {

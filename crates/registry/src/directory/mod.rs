@@ -95,6 +95,11 @@ impl Directory {
         Ok(tenants)
     }
 
+    /// The system's own records: attempts of devices whose ID scope no service has are kept there.
+    pub fn system(&self) -> Registry {
+        Registry::new(self.vault.clone())
+    }
+
     /// Makes a service. Its `tenant` number is chosen here, whatever the argument says; name, ID scope and host name must be free.
     pub async fn create(&self, mut service: ProvisioningService) -> Result<Tenant, ServiceError> {
         rules::check(&service)?;

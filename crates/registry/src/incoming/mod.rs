@@ -15,6 +15,7 @@ use usher_domain::{
     document::EnrollmentDocument,
     enrollment::{Enrollment, Subject},
     initial_twin,
+    limits::{NESTING_MAX, nests_within_limit},
     service::ProvisioningService,
 };
 
@@ -72,6 +73,9 @@ impl Incoming<'_> {
         let wrong = |why: usher_domain::ids::InvalidId| ServiceError::with(ErrorCode::InvalidId, why.to_string());
         match self.kind {
             Kind::Group => Ok(Subject::Group { group_id: EnrollmentGroupId::parse(id).map_err(wrong)? }),
+            Kind::Individual if !document.optional_device_information.as_ref().is_none_or(nests_within_limit) => {
+                Err(invalid(format!("optionalDeviceInformation nests deeper than {NESTING_MAX} levels.")))
+            }
             Kind::Individual => Ok(Subject::Individual {
                 registration_id: RegistrationId::parse(id).map_err(wrong)?,
                 device_id: given(&document.device_id).map(DeviceId::parse).transpose().map_err(wrong)?,

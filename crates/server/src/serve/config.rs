@@ -34,6 +34,8 @@ pub struct Config {
     /// PEM files of CAs that allocation webhooks may have their certificates from, beside the machine's roots.
     #[serde(default)]
     pub webhook_trust: Vec<PathBuf>,
+    /// A latency table for allocation by lowest latency.
+    pub latency: Option<PathBuf>,
     /// The limits of services that are made from now on.
     #[serde(default)]
     pub limits: Limits,

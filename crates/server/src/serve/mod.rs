@@ -22,7 +22,8 @@ use usher_domain::{
     ids::hex,
 };
 use usher_hub_embedded::EmbeddedHubs;
-use usher_provisioning::{Engine, Ports};
+use usher_latency::LatencyMap;
+use usher_provisioning::{Engine, Journal, Ports};
 use usher_records::Vault;
 use usher_registry::Directory;
 use usher_store::TenantId;
@@ -31,9 +32,10 @@ use crate::{
     StartError,
     ambient::{SystemClock, SystemEntropy},
     doors::Doors,
+    latency,
     linked_hubs::LinkedHubs,
     ports::bind,
-    ready, tls, trust, webhook,
+    probes, ready, tls, trust, webhook,
     wiring::Open,
 };
 use certificate::{Certificate, NodeSite};
@@ -70,6 +72,7 @@ pub async fn start(config: &Path, ready_file: Option<PathBuf>) -> Result<Serving
     let certificate = Certificate::read(&settings.tls.certificate, &settings.tls.key)?;
     let outgoing = trust::outgoing(&settings.hub_trust, "hub_trust")?;
     let webhook = webhook::webhook(&settings.webhook_trust, "webhook_trust")?;
+    let (latency, probed) = latency::load(settings.latency.as_deref())?;
     let tls = tls::server_config(certificate.served.clone()).map_err(|error| StartError::internal("setting up TLS", &error))?;
     let (store, alone) = store::open(&settings.store).await?;
     let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
@@ -84,9 +87,11 @@ pub async fn start(config: &Path, ready_file: Option<PathBuf>) -> Result<Serving
     let numbers = [&ports[0], &ports[1], &ports[2]].map(|bound| bound.port);
     let [https, mqtts, amqps] = numbers;
     let linked_hubs = Arc::new(LinkedHubs::new(Arc::clone(&hubs), outgoing, Arc::clone(&clock)));
+    let probing = probes::Probing { directory: Arc::clone(&directory), probes: probed, entropy: Arc::clone(&entropy) };
     let calls = Ports { directory, hubs: linked_hubs.clone(), webhook, clock: Arc::clone(&clock), entropy };
-    let doors = Arc::new(doors(calls, linked_hubs, NodeSite { hubs, certificate }, &settings, https));
-    let open = Open::doors(&doors, &clock, &TlsAcceptor::from(tls), ports, alone);
+    let doors = Arc::new(doors(calls, latency, linked_hubs, NodeSite { hubs, certificate }, &settings, https));
+    let mut open = Open::doors(&doors, &clock, &TlsAcceptor::from(tls), ports, alone);
+    open.run(|stop| probing.run(stop));
     if let Some(path) = &ready_file {
         let text = format!("{{\"https\":{https},\"mqtts\":{mqtts},\"amqps\":{amqps}}}\n");
         let next = "Choose a folder that this user may write (--ready-file).";
@@ -129,7 +134,7 @@ async fn ports(settings: &Settings) -> Result<[crate::ports::Bound; 3], StartErr
     Ok([https, mqtts, amqps])
 }
 
-fn doors(ports: Ports, linked_hubs: Arc<LinkedHubs>, site: NodeSite, settings: &Settings, https_port: u16) -> Doors {
+fn doors(ports: Ports, latency: LatencyMap, linked_hubs: Arc<LinkedHubs>, site: NodeSite, settings: &Settings, https_port: u16) -> Doors {
     let (directory, hubs) = (Arc::clone(&ports.directory), Arc::clone(&site.hubs));
     let (clock, entropy) = (Arc::clone(&ports.clock), Arc::clone(&ports.entropy));
     let management = ManagementApi::new(
@@ -147,7 +152,7 @@ fn doors(ports: Ports, linked_hubs: Arc<LinkedHubs>, site: NodeSite, settings: &
             limits: settings.limits,
         },
     );
-    let engine = Engine::new(ports);
+    let engine = Engine::new(ports).with_latency(latency).with_journal(Journal::start());
     Doors {
         started: engine.now(),
         service: usher_api_service::ServiceApi::new(Arc::clone(&directory), clock, entropy),

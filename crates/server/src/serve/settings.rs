@@ -40,6 +40,8 @@ pub struct Settings {
     pub hub_trust: Vec<PathBuf>,
     /// Files with CAs of webhooks.
     pub webhook_trust: Vec<PathBuf>,
+    /// The latency table's file.
+    pub latency: Option<PathBuf>,
     /// Limits of services that are made.
     pub limits: ServiceLimits,
     /// Time to drain.
@@ -117,6 +119,7 @@ fn resolve(config: Config, text: &str) -> Result<Settings, Mistake> {
         service_domain: config.service_domain.unwrap_or_else(|| config.device_host.clone()),
         hub_trust: config.hub_trust,
         webhook_trust: config.webhook_trust,
+        latency: config.latency,
         limits,
         device_host: config.device_host,
         drain: Duration::from_secs(config.drain_seconds),
