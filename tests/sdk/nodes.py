@@ -331,7 +331,8 @@ def trial(binary, seconds=20, seed=None):
         load = Load(installation, seed)
         threads = [load.run(load.https_device, f"geraet-h{n}") for n in range(3)]
         threads += [load.run(load.mqtt_device, f"geraet-m{n}") for n in range(2)]
-        threads += [load.run(load.sdk_device, "geraet-s"), load.run(load.enroll, "einzeln")]
+        # Several: an SDK may wait long for a node that was killed under it.
+        threads += [load.run(load.sdk_device, f"geraet-s{n}") for n in range(3)] + [load.run(load.enroll, "einzeln")]
         kill_again_and_again(installation, load, seconds, random.Random(seed))
         load.stop.set()
         for thread in threads:
