@@ -25,6 +25,7 @@ import latency_policy  # noqa: E402
 import management  # noqa: E402
 import metrics  # noqa: E402
 import mosquitto_hub  # noqa: E402
+import nodes  # noqa: E402
 import remote_hubs  # noqa: E402
 import openapi  # noqa: E402
 import reprovision  # noqa: E402
@@ -151,6 +152,7 @@ APART = {
     "allocation webhook": webhook,
     "Mosquitto": mosquitto_hub,
     "limits": throttling,
+    "many nodes": nodes,
 }
 
 

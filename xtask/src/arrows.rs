@@ -27,6 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("usher-webhook", &["usher-domain"]),
     ("usher-webhook-http", &["usher-domain", "usher-webhook", "usher-outbound"]),
     ("usher-store-embedded", &["usher-store"]),
+    ("usher-store-postgres", &["usher-store"]),
     ("usher-records", &["usher-domain", "usher-store", "usher-seal"]),
     // use cases
     ("usher-registry", &["usher-domain", "usher-store", "usher-seal", "usher-records", "usher-attestation", "usher-throttle"]),

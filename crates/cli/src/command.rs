@@ -21,6 +21,8 @@ pub struct Cli {
 pub enum Command {
     /// Run a complete service in one process: device endpoint, service API, an embedded hub and a dev CA
     Dev(Dev),
+    /// Run one node of an installation by a configuration file, alone or with others on one PostgreSQL
+    Serve(Serve),
     /// Provision simulated devices by every attestation kind and transport, and show what became of them
     Demo(Demo),
     /// Tell why a device got in, or not: its last attempts, check by check
@@ -44,6 +46,19 @@ pub enum DeviceCommand {
     Provision(Box<Provision>),
     /// Show a TPM's keys: what to enroll
     Tpm(TpmKeys),
+}
+
+#[derive(Args)]
+pub struct Serve {
+    /// The configuration; docs/usher.example.toml shows every setting
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// File to write, with the ports as JSON, once everything answers; removed when the node stops
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+    /// The log's form
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub log: LogFormat,
 }
 
 #[derive(Args)]

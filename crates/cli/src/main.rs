@@ -6,6 +6,7 @@ mod dev;
 mod device;
 mod logging;
 mod operate;
+mod serve;
 mod show;
 
 use std::process::ExitCode;
@@ -23,6 +24,10 @@ fn main() -> ExitCode {
         Command::Dev(arguments) => {
             logging::start(arguments.log);
             runtime.block_on(dev::run(arguments))
+        }
+        Command::Serve(arguments) => {
+            logging::start(arguments.log);
+            runtime.block_on(serve::run(arguments))
         }
         Command::Demo(arguments) => {
             logging::start_quiet(arguments.verbose);

@@ -7,9 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tokio_rustls::TlsAcceptor;
-use tracing::info;
 use usher_api_hub::HubRest;
 use usher_api_management::{ManagementApi, Ports as ManagementPorts, Settings as ManagementSettings};
 use usher_domain::{
@@ -17,11 +15,11 @@ use usher_domain::{
     clock::{Clock, Entropy},
     enrollment::AllocationPolicy,
     ids::hex,
-    service::{AccessPolicy, HubConnection, LinkedHub, ProvisioningService, Right},
+    service::{HubConnection, LinkedHub, ProvisioningService},
     service_limits::ServiceLimits,
 };
 use usher_hub_embedded::EmbeddedHubs;
-use usher_provisioning::{Engine, Journal, Ports, Transport};
+use usher_provisioning::{Engine, Journal, Ports};
 use usher_records::Vault;
 use usher_registry::{Directory, Tenant};
 use usher_seal::MasterKey;
@@ -31,21 +29,19 @@ use usher_store_embedded::EmbeddedStore;
 use crate::{
     StartError,
     ambient::{SystemClock, SystemEntropy},
-    amqp,
     dev_ca::DevCa,
     dev_limits,
     doors::Doors,
-    eraser, https, latency,
+    latency,
     linked_hubs::LinkedHubs,
     links::{self, RemoteLink},
-    listener,
     manifest::{DeviceEndpoint, HubEndpoint, ManagementEndpoint, Manifest, ServiceEndpoint},
-    mqtt,
-    ports::{Bound, bind},
+    ports::bind,
     probes,
     served_names::ServedNames,
     site::ServerSite,
     tls, trust, webhook,
+    wiring::{self, Open},
 };
 
 /// Where the dev CA lies, under tenant 0.
@@ -127,23 +123,14 @@ pub struct Running {
     /// All hubs that devices can be sent to.
     pub linked_hubs: Arc<LinkedHubs>,
     folder: PathBuf,
-    engine: Engine,
-    stop: watch::Sender<bool>,
-    tasks: JoinSet<()>,
+    open: Open,
 }
 
 impl Running {
     /// Stops: no new connections, open requests are answered, operations under way get their time.
-    pub async fn stop(mut self) {
+    pub async fn stop(self) {
         Manifest::remove(&self.folder);
-        let _ = self.stop.send(true);
-        let all = async {
-            while self.tasks.join_next().await.is_some() {}
-            self.engine.drain(DRAIN_MAX).await;
-        };
-        if timeout(DRAIN_MAX, all).await.is_err() {
-            info!("some connections did not end in time");
-        }
+        self.open.close(DRAIN_MAX).await;
     }
 }
 
@@ -182,7 +169,7 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     let ports = Ports {
         directory: Arc::clone(&directory),
         hubs: linked_hubs.clone(),
-        webhook: webhook::webhook(options.webhook_trust.as_deref())?,
+        webhook: webhook::webhook(options.webhook_trust.as_slice(), "--webhook-trust")?,
         clock: Arc::clone(&clock),
         entropy: Arc::clone(&entropy),
     };
@@ -208,53 +195,20 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     let started = engine.now();
     let doors = Arc::new(Doors {
         started,
-        directory: Arc::clone(&directory),
-        engine: engine.clone(),
+        directory,
+        engine,
         service,
         management,
         hubs: Arc::clone(&hubs),
         hub_rest,
         linked_hubs: Arc::clone(&linked_hubs),
     });
-    let (stop, stopping) = watch::channel(false);
-    let mut tasks = open_doors(&doors, &acceptor, https_port, [mqtts_port, amqps_port], &stopping);
-    tasks.spawn(probing.run(stopping.clone()));
-    tasks.spawn(eraser::erase(directory, clock, stopping));
+    // No other process can have the embedded store open: whatever is unfinished in it is this process's to finish.
+    let mut open = Open::doors(&doors, &clock, &acceptor, [https_port, mqtts_port, amqps_port], true);
+    open.run(|stop| probing.run(stop));
     manifest.write(&options.state).map_err(|error| folder_error(&options.state, &error))?;
     let remote_hubs = links::remote(&tenant);
-    Ok(Running { manifest, remarks, remote_hubs, hubs, linked_hubs, folder: options.state, engine, stop, tasks })
-}
-
-fn open_doors(
-    doors: &Arc<Doors>,
-    acceptor: &TlsAcceptor,
-    https_port: Bound,
-    [mqtts_port, amqps_port]: [Bound; 2],
-    stopping: &watch::Receiver<bool>,
-) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
-    for socket in https_port.listeners {
-        let (doors, stop) = (Arc::clone(doors), stopping.clone());
-        tasks.spawn(listener::listen(socket, acceptor.clone(), stopping.clone(), move |connection| {
-            https::serve(Arc::clone(&doors), connection, stop.clone())
-        }));
-    }
-    for socket in mqtts_port.listeners {
-        let (doors, stop) = (Arc::clone(doors), stopping.clone());
-        tasks.spawn(listener::listen(socket, acceptor.clone(), stopping.clone(), move |connection| {
-            mqtt::serve(Arc::clone(&doors), connection.stream, connection.peer, Transport::Mqtt, stop.clone())
-        }));
-    }
-    for socket in amqps_port.listeners {
-        let (doors, stop) = (Arc::clone(doors), stopping.clone());
-        tasks.spawn(listener::listen(socket, acceptor.clone(), stopping.clone(), move |connection| {
-            amqp::serve(Arc::clone(&doors), connection.stream, connection.peer, Transport::Amqp, stop.clone())
-        }));
-    }
-    // No other process can have the embedded store open: whatever is unfinished in it is this process's to finish.
-    let (engine, stop) = (doors.engine.clone(), stopping.clone());
-    tasks.spawn(async move { engine.take_over_abandoned(true, stop).await });
-    tasks
+    Ok(Running { manifest, remarks, remote_hubs, hubs, linked_hubs, folder: options.state, open })
 }
 
 fn make_folder(folder: &Path) -> Result<(), StartError> {
@@ -301,26 +255,16 @@ pub(crate) fn refused(error: usher_domain::ServiceError) -> StartError {
 }
 
 fn new_service(options: &DevOptions, hubs: Vec<(HubName, String)>, entropy: &dyn Entropy) -> Result<ProvisioningService, StartError> {
-    let random = |length: usize| {
-        let mut bytes = vec![0; length];
-        entropy.fill(&mut bytes);
-        bytes
-    };
-    let key = || Secret::new(base64::Engine::encode(&base64::engine::general_purpose::STANDARD, random(32)));
     let id_scope = match &options.id_scope {
         Some(scope) => scope.clone(),
-        None => {
-            let generated = format!("0ne{}", hex(&random(4)).to_ascii_uppercase());
-            IdScope::parse(&generated).map_err(|error| StartError::internal("the ID scope", &error))?
-        }
+        None => wiring::new_id_scope(entropy)?,
     };
-    let owner = AccessPolicy { name: "provisioningserviceowner".into(), primary: key(), secondary: key(), rights: Right::ALL.to_vec() };
     Ok(ProvisioningService {
         name: options.name.clone(),
         tenant: 0,
         id_scope,
         host_name: "localhost".into(),
-        policies: vec![owner],
+        policies: vec![wiring::owner(entropy)],
         hubs: hubs.into_iter().map(|(name, region)| linked(name, region)).collect(),
         allocation: AllocationPolicy::Hashed,
         resource: usher_domain::service::ResourceMetadata::default(),

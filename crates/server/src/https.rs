@@ -20,7 +20,7 @@ use usher_domain::{ErrorCode, HubName, ServiceError};
 use usher_provisioning::Transport;
 use usher_websocket::{ByteStream, Subprotocol, is_upgrade, negotiate};
 
-use crate::{amqp, doors::Doors, listener::Connection, metrics, mqtt};
+use crate::{amqp, doors::Doors, listener::Connection, metrics, mqtt, ready};
 
 /// Time for a request's head; also how long an idle connection is kept open.
 const HEAD_MAX: Duration = Duration::from_secs(60);
@@ -88,6 +88,9 @@ impl Visit {
         let path = request.uri().path();
         if path == "/health" {
             return Response::new(Bytes::from_static(b"{\"status\":\"ready\"}"));
+        }
+        if path == "/ready" {
+            return ready::answer(&self.doors).await;
         }
         if path == usher_api_service::OPENAPI_PATH {
             return usher_api_service::openapi();

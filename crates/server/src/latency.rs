@@ -41,7 +41,7 @@ fn open_mmdb(named: &MmdbFile, table: &Path) -> Result<Geo, StartError> {
 
 fn bytes_of(path: &Path, max: u64, what: &str) -> Result<Vec<u8>, StartError> {
     let failed = |error: io::Error| {
-        let next = "Check the path (--latency; the MMDB file's is relative to the table's folder) and who may read it.";
+        let next = "Check the path (--latency, or latency in the configuration; the MMDB file's is relative to the table's folder) and who may read it.";
         StartError::new(format!("{what} {} cannot be read: {error}", path.display()), next)
     };
     let size = fs::metadata(path).map_err(failed)?.len();

@@ -21,12 +21,15 @@ mod mqtt;
 mod ports;
 mod probes;
 mod prompt;
+mod ready;
+pub mod serve;
 mod served_names;
 mod site;
 mod start;
 mod tls;
 mod trust;
 mod webhook;
+mod wiring;
 
 pub use dev::{DevOptions, Running};
 pub use linked_hubs::LinkedHubs;

@@ -1,0 +1,181 @@
+//! `usher serve`: one node of an installation. With the embedded store it is the only one; with PostgreSQL it keeps nothing of its own,
+//! and any number of them serve the same devices.
+
+mod bootstrap;
+mod certificate;
+mod config;
+mod settings;
+mod store;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio_rustls::TlsAcceptor;
+use tracing::{info, warn};
+use usher_api_hub::HubRest;
+use usher_api_management::{ManagementApi, Ports as ManagementPorts, Settings as ManagementSettings};
+use usher_domain::{
+    Secret,
+    clock::{Clock, Entropy},
+    ids::hex,
+};
+use usher_hub_embedded::EmbeddedHubs;
+use usher_latency::LatencyMap;
+use usher_provisioning::{Engine, Journal, Ports};
+use usher_records::Vault;
+use usher_registry::Directory;
+use usher_store::TenantId;
+
+use crate::{
+    StartError,
+    ambient::{SystemClock, SystemEntropy},
+    doors::Doors,
+    latency,
+    linked_hubs::LinkedHubs,
+    ports::bind,
+    probes, ready, tls, trust, webhook,
+    wiring::Open,
+};
+use certificate::{Certificate, NodeSite};
+use settings::Settings;
+
+/// A running node.
+pub struct Serving {
+    open: Open,
+    drain: std::time::Duration,
+    ready_file: Option<PathBuf>,
+}
+
+impl Serving {
+    /// Stops: no new connections, open requests are answered, operations under way get their time. What is left is taken over by
+    /// another node, or by the next start.
+    pub async fn stop(self) {
+        ready::tell_systemd("STOPPING=1");
+        if let Some(path) = &self.ready_file {
+            let _ = std::fs::remove_file(path);
+        }
+        self.open.close(self.drain).await;
+    }
+}
+
+/// Starts a node by its configuration file. `ready_file` is written last, with the ports as JSON.
+///
+/// # Errors
+/// Where the configuration has a mistake, the store or the key cannot be had, or a port is taken.
+pub async fn start(config: &Path, ready_file: Option<PathBuf>) -> Result<Serving, StartError> {
+    let settings = settings::read(config).map_err(|mistake| {
+        let next = "docs/usher.example.toml shows every setting.";
+        StartError::new(format!("the configuration {}: {mistake}", config.display()), next)
+    })?;
+    let certificate = Certificate::read(&settings.tls.certificate, &settings.tls.key)?;
+    let outgoing = trust::outgoing(&settings.hub_trust, "hub_trust")?;
+    let webhook = webhook::webhook(&settings.webhook_trust, "webhook_trust")?;
+    let (latency, probed) = latency::load(settings.latency.as_deref())?;
+    let tls = tls::server_config(certificate.served.clone()).map_err(|error| StartError::internal("setting up TLS", &error))?;
+    let (store, alone) = store::open(&settings.store).await?;
+    let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let system = Vault::open_tenant(Arc::clone(&store), &settings.master, TenantId(0)).await.map_err(|error| unreadable(&error))?;
+    let directory = Directory::open(store, settings.master.clone()).await.map_err(|error| unreadable(&error))?;
+    let directory = Arc::new(directory);
+    let hubs = open_hubs(system, &settings, alone, &clock, &entropy).await?;
+    if let Some(service) = &settings.service {
+        bootstrap::ensure(&directory, service, entropy.as_ref()).await?;
+    }
+    let ports = ports(&settings).await?;
+    let numbers = [&ports[0], &ports[1], &ports[2]].map(|bound| bound.port);
+    let [https, mqtts, amqps] = numbers;
+    let linked_hubs = Arc::new(LinkedHubs::new(Arc::clone(&hubs), outgoing, Arc::clone(&clock)));
+    let probing = probes::Probing { directory: Arc::clone(&directory), probes: probed, entropy: Arc::clone(&entropy) };
+    let calls = Ports { directory, hubs: linked_hubs.clone(), webhook, clock: Arc::clone(&clock), entropy };
+    let doors = Arc::new(doors(calls, latency, linked_hubs, NodeSite { hubs, certificate }, &settings, https));
+    let mut open = Open::doors(&doors, &clock, &TlsAcceptor::from(tls), ports, alone);
+    open.run(|stop| probing.run(stop));
+    if let Some(path) = &ready_file {
+        let text = format!("{{\"https\":{https},\"mqtts\":{mqtts},\"amqps\":{amqps}}}\n");
+        let next = "Choose a folder that this user may write (--ready-file).";
+        ready::write_file(path, &text).map_err(|error| StartError::new(format!("the ready file {}: {error}", path.display()), next))?;
+    }
+    info!(https, mqtts, amqps, version = env!("CARGO_PKG_VERSION"), "ready");
+    ready::tell_systemd("READY=1");
+    Ok(Serving { open, drain: settings.drain, ready_file })
+}
+
+async fn open_hubs(
+    system: Vault,
+    settings: &Settings,
+    alone: bool,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<Arc<EmbeddedHubs>, StartError> {
+    let hubs = EmbeddedHubs::open(system, Arc::clone(clock), Arc::clone(entropy)).await;
+    let hubs = hubs.map_err(|error| StartError::internal("opening the hubs", &error))?;
+    for name in &settings.embedded_hubs {
+        hubs.ensure(name).await.map_err(|error| StartError::internal("making a hub", &error))?;
+    }
+    if !alone && !hubs.names().is_empty() {
+        warn!(
+            check = "hub.nodes",
+            detail = "embedded hubs share devices and twins among all nodes, but methods, messages, desired properties and telemetry \
+                      pass only between a device and clients of the same node",
+            mend = "Link IoT Hubs or brokers, or bring each device and its back end to one node.",
+            "embedded hubs on many nodes"
+        );
+    }
+    Ok(Arc::new(hubs))
+}
+
+async fn ports(settings: &Settings) -> Result<[crate::ports::Bound; 3], StartError> {
+    let listen = &settings.listen;
+    let https = bind(&listen.addresses, Some(listen.https), listen.https, listen.https).await?;
+    let mqtts = bind(&listen.addresses, Some(listen.mqtts), listen.mqtts, listen.mqtts).await?;
+    let amqps = bind(&listen.addresses, Some(listen.amqps), listen.amqps, listen.amqps).await?;
+    Ok([https, mqtts, amqps])
+}
+
+fn doors(ports: Ports, latency: LatencyMap, linked_hubs: Arc<LinkedHubs>, site: NodeSite, settings: &Settings, https_port: u16) -> Doors {
+    let (directory, hubs) = (Arc::clone(&ports.directory), Arc::clone(&site.hubs));
+    let (clock, entropy) = (Arc::clone(&ports.clock), Arc::clone(&ports.entropy));
+    let management = ManagementApi::new(
+        ManagementPorts {
+            directory: Arc::clone(&directory),
+            clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+            site: Arc::new(site),
+        },
+        ManagementSettings {
+            token: admin_token(settings, entropy.as_ref()),
+            device_host: settings.device_host.clone(),
+            domain: settings.service_domain.clone(),
+            https_port,
+            limits: settings.limits,
+        },
+    );
+    let engine = Engine::new(ports).with_latency(latency).with_journal(Journal::start());
+    Doors {
+        started: engine.now(),
+        service: usher_api_service::ServiceApi::new(Arc::clone(&directory), clock, entropy),
+        hub_rest: HubRest::new(Arc::clone(&hubs)),
+        linked_hubs,
+        management,
+        hubs,
+        directory,
+        engine,
+    }
+}
+
+/// The configured one, or one that nobody knows.
+fn admin_token(settings: &Settings, entropy: &dyn Entropy) -> Secret {
+    settings.admin.clone().unwrap_or_else(|| {
+        info!("the management API is closed: the configuration has no [admin] token");
+        let mut random = [0; 32];
+        entropy.fill(&mut random);
+        Secret::new(hex(&random))
+    })
+}
+
+fn unreadable(error: &usher_records::RecordError) -> StartError {
+    let next = "The master key must be the one that the store was begun with, and the same on all nodes.";
+    StartError::new(format!("the store cannot be read: {error}"), next)
+}

@@ -1,0 +1,90 @@
+"""A real PostgreSQL on a free port and in a folder of its own, which can be killed and started again."""
+
+import glob
+import os
+import pathlib
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+START_MAX_S = 30
+
+
+def programs():
+    """Where the server's programs are: the newest of Debian's, which are not in the path, else those that are."""
+    debian = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"))
+    found = debian[-1] if debian else shutil.which("initdb")
+    if not found:
+        raise RuntimeError("PostgreSQL is needed: apt-get install postgresql")
+    return pathlib.Path(found).parent
+
+
+class Postgres:
+    """A server with one database and one user, both named usher."""
+
+    def __init__(self):
+        self.programs = programs()
+        # PostgreSQL does not run as root.
+        self.account = None
+        if os.geteuid() == 0:
+            names = [entry.pw_name for entry in pwd.getpwall()]
+            self.account = pwd.getpwnam("postgres" if "postgres" in names else "nobody")
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="usher-postgres-"))
+        if self.account:
+            os.chown(self.folder, self.account.pw_uid, self.account.pw_gid)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.process = None
+        self.run("initdb", "-D", self.folder / "data", "-U", "usher", "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
+        self.start()
+        self.run("createdb", *self.where(), "usher")
+
+    @property
+    def address(self):
+        return f"postgres://usher@127.0.0.1:{self.port}/usher?sslmode=disable"
+
+    def where(self):
+        return "-h", "127.0.0.1", "-p", str(self.port), "-U", "usher"
+
+    def identity(self):
+        return {"user": self.account.pw_uid, "group": self.account.pw_gid, "extra_groups": []} if self.account else {}
+
+    def run(self, program, *arguments, check=True):
+        return subprocess.run([self.programs / program, *arguments], check=check, capture_output=True, cwd=self.folder, **self.identity())
+
+    def start(self):
+        command = [self.programs / "postgres", "-D", self.folder / "data", "-p", str(self.port), "-k", self.folder, "-c", "listen_addresses=127.0.0.1"]
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, **self.identity())
+        deadline = time.monotonic() + START_MAX_S
+        while self.run("pg_isready", "-q", *self.where(), check=False).returncode:
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise RuntimeError("PostgreSQL does not start:\n" + (self.folder / "log").read_text(errors="replace")[-2000:])
+            time.sleep(0.05)
+
+    def kill(self):
+        """SIGKILL for the server and every process of it."""
+        if self.process is None:
+            return
+        listed = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout
+        self.process.send_signal(signal.SIGKILL)
+        for child in listed.split():
+            try:
+                os.kill(int(child), signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.process.wait()
+        self.process = None
+        time.sleep(0.1)
+
+    def dump(self):
+        return self.run("pg_dump", *self.where(), "usher").stdout
+
+    def remove(self):
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
