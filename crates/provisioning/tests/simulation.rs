@@ -38,7 +38,7 @@ impl Dice {
 
 #[test]
 fn whatever_fails_each_device_ends_on_one_hub_and_is_counted_once() {
-    let seeds: u64 = std::env::var("USHER_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(400);
+    let seeds: u64 = std::env::var("USHER_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(4_000);
     for seed in 0..seeds {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(run(seed));
