@@ -3,6 +3,7 @@
 //! `plan`, `question`, `transition` and `draft` decide and touch nothing; `engine`, `worker` and `takeover` load, let them decide, save, and
 //! then act. A registration that was accepted is finished by whichever node lives.
 
+mod accept;
 mod answer;
 mod ask;
 mod assign;
@@ -11,9 +12,12 @@ mod denial;
 mod draft;
 mod engine;
 mod journal;
+mod look_up;
 mod plan;
 mod prove;
 mod question;
+mod refusal;
+mod register_body;
 mod story;
 mod takeover;
 mod tell;
