@@ -17,11 +17,7 @@ use usher_registry::Tenant;
 use usher_store::Expect;
 use usher_webhook::{ASK_MAX, AskError, Fault, Verdict, judge};
 
-use crate::{
-    engine::Engine,
-    transition,
-    worker::{OPERATION_MAX_MS, claim_operation},
-};
+use crate::{engine::Engine, transition, worker::OPERATION_MAX_MS};
 
 /// How often a webhook that fails is asked again, the first pause, and by how much each later one is longer, in milliseconds: the
 /// cloud's own figures (MicrosoftDocs/azure-docs: articles/iot-dps/tutorial-custom-allocation-policies.md, "Troubleshooting").
@@ -32,7 +28,7 @@ const PAUSE_STEP_MS: u64 = 9_000;
 const PAUSE_WISHED_MAX_MS: u64 = 120_000;
 /// The pause where too many questions to the same webhook are under way, in milliseconds.
 const PAUSE_BUSY_MS: u64 = 5_000;
-/// Pauses up to this long are waited for on the spot, in milliseconds. For longer ones the operation is left to whoever comes first once
+/// Pauses up to this long are waited for on this node, in milliseconds, without a place among the running. For longer ones the operation is left to whoever comes first once
 /// they have passed: the device with its next poll, or the look for abandoned operations. So devices that wait for a dead webhook hold
 /// nothing that others need.
 const PAUSE_HERE_MAX_MS: u64 = 2_500;
@@ -41,6 +37,8 @@ const PAUSE_HERE_MAX_MS: u64 = 2_500;
 pub enum Decided {
     /// The record says more than before: a plan, or how often it was tried.
     GoOn(Versioned<Registration>),
+    /// Put off for a short while, as the new record says: it is for whoever asked to wait, and then to claim the operation again.
+    Wait(Versioned<Registration>, Duration),
     /// The operation has failed, which the record has yet to say.
     Failed(Registration),
     /// There is nothing to do here for now: put off as the new record says, or, without one, another node is at work.
@@ -106,11 +104,7 @@ async fn put_off(engine: &Engine, tenant: &Tenant, record: &Versioned<Registrati
     if pause_ms > PAUSE_HERE_MAX_MS {
         return Decided::NotHere(Some(later));
     }
-    tokio::time::sleep(Duration::from_millis(pause_ms)).await;
-    match claim_operation(engine, tenant, later.clone()).await {
-        Some(held) => Decided::GoOn(held),
-        None => Decided::NotHere(Some(later)),
-    }
+    Decided::Wait(later, Duration::from_millis(pause_ms))
 }
 
 fn fail(engine: &Engine, record: &Versioned<Registration>, operation: &Operation, question: Option<&Question>, fault: &Fault) -> Decided {

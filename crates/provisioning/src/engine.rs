@@ -27,7 +27,7 @@ use crate::{
 
 /// Operations that one node works on at a time; devices beyond are told to come back.
 const OPERATIONS_MAX: usize = 4096;
-/// Operations that one node keeps in mind while a hub is not ready, some KiB each. Beyond, they rest in the store alone.
+/// Operations that one node keeps in mind while a hub or a webhook is not ready, some KiB each. Beyond, they rest in the store alone.
 const RESTING_MAX: usize = 16_384;
 /// Time for the journal to be written when the node stops.
 const JOURNAL_FLUSH_MAX: Duration = Duration::from_secs(2);
@@ -127,7 +127,7 @@ impl Engine {
         OPERATIONS_MAX.saturating_sub(self.running.available_permits())
     }
 
-    /// How many operations wait here for a hub to be ready.
+    /// How many operations wait here for a hub or a webhook to be ready.
     pub fn resting(&self) -> usize {
         RESTING_MAX.saturating_sub(self.resting.available_permits())
     }

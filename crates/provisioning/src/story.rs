@@ -97,7 +97,7 @@ impl Story {
     /// The webhook of the allocation policy was asked, with this outcome.
     pub fn webhook_asked(&mut self, decided: &Decided) {
         let (registration, failed) = match decided {
-            Decided::GoOn(record) | Decided::NotHere(Some(record)) => (&record.value, false),
+            Decided::GoOn(record) | Decided::Wait(record, _) | Decided::NotHere(Some(record)) => (&record.value, false),
             Decided::Failed(registration) => (registration, true),
             Decided::NotHere(None) => return,
         };

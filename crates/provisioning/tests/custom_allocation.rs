@@ -168,7 +168,7 @@ async fn a_webhook_that_is_down_is_asked_again_while_the_device_waits() {
     let told = world.register("d1").await.unwrap();
     assert_eq!(told.status, "assigning");
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(world.webhook.asked().len(), 2, "a second's pause is waited for on the spot");
+    assert_eq!(world.webhook.asked().len(), 2, "a second's pause is waited for on this node");
     wait(&world, 5).await;
     assert_eq!(world.webhook.asked().len(), 2, "ten seconds are not over");
     wait(&world, 10).await;
@@ -179,6 +179,21 @@ async fn a_webhook_that_is_down_is_asked_again_while_the_device_waits() {
     let polled = world.poll("d1", &told.operation_id).await.unwrap();
     assert_eq!((polled.status.as_str(), polled.operation_id), ("assigned", told.operation_id));
     assert_eq!(world.webhook.asked().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn devices_of_a_dead_webhook_take_no_places_from_others() {
+    let world = World::new(1).await;
+    // Three registrations wait for 300 ms each, less than the first pause.
+    world.webhook.answer_next((0..3).map(|_| Err(AskError::Unavailable("down".into()))));
+    for n in 0..3 {
+        enroll(&world, &format!("waits-{n}"), json!({})).await;
+        assert_eq!(world.register(&format!("waits-{n}")).await.unwrap().status, "assigning");
+    }
+    assert_eq!((world.engine.under_way(), world.engine.resting()), (0, 3));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!((world.engine.under_way(), world.engine.resting()), (0, 0));
+    assert_eq!((world.webhook.asked().len(), world.a.len() + world.b.len()), (6, 3), "each was asked again and is assigned");
 }
 
 #[tokio::test(start_paused = true)]
