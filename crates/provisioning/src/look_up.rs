@@ -1,4 +1,5 @@
-//! The read side: how an operation stands, and where a device is registered.
+//! The read side: how an operation stands, and where a device is registered. Neither is metered, as in the cloud's list of billable
+//! operations (MicrosoftDocs/azure-docs: articles/iot-dps/about-iot-dps.md, "Billable service operations and pricing").
 
 use usher_domain::{
     ErrorCode, ServiceError,
@@ -60,7 +61,6 @@ impl Engine {
         };
         prove(&tenant.registry, claim, Some(&known.value), self.now(), story).await?;
         tenant.admit_operation(self.now()).map_err(throttled)?;
-        tenant.registry.commit(vec![tenant.registry.meter(self.now())]).await?;
         Ok(known)
     }
 

@@ -37,7 +37,9 @@ async fn a_device_is_assigned_at_once_with_its_initial_twin() {
     assert_eq!(world.metered().await, before + 1, "one operation for one registration");
     let polled = world.poll("d1", &told.operation_id).await.unwrap();
     assert_eq!(polled, told);
-    assert_eq!(world.metered().await, before + 1, "polls are free");
+    let looked_up = world.engine.registration(&world.claim("d1", &KEY)).await.unwrap();
+    assert_eq!((looked_up.assigned_hub, looked_up.status.as_str()), (Some(hub_of(&told)), "assigned"));
+    assert_eq!(world.metered().await, before + 1, "polls and look-ups are free");
 }
 
 #[tokio::test]

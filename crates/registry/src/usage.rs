@@ -1,7 +1,8 @@
 //! The meter: how many operations a service has done, by calendar month (UTC).
 //!
-//! The cloud bills every call, polls excepted (MicrosoftDocs/azure-docs: includes/iot-dps-limits.md). A counter is added to in the same
-//! commit as the change that it counts, so that nothing is counted twice or missed, whatever crashes.
+//! The cloud bills a device's registration and every call of the service API; polls, a device's look-up of its registration and the
+//! management API are free (MicrosoftDocs/azure-docs: articles/iot-dps/about-iot-dps.md, "Billable service operations and pricing"). A
+//! counter is added to in the same commit as the change that it counts, so that nothing is counted twice or missed, whatever crashes.
 
 use usher_domain::Timestamp;
 use usher_records::RecordError;
