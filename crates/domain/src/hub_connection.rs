@@ -33,6 +33,13 @@ const MOSQUITTO: &str = "mosquitto://";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidConnection(&'static str);
 
+impl InvalidConnection {
+    /// Says why, in words that hold nothing of the text.
+    pub const fn new(why: &'static str) -> Self {
+        Self(why)
+    }
+}
+
 impl fmt::Display for InvalidConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
@@ -60,16 +67,35 @@ impl HubConnection {
                 Ok((name_of(host)?, Self::Mosquitto { url: Secret::new(text) }))
             }
             None => {
-                let host = member(text, "HostName").ok_or(InvalidConnection("the connection string has no HostName"))?;
-                for (name, missing) in [
-                    ("SharedAccessKeyName", "the connection string has no SharedAccessKeyName"),
-                    ("SharedAccessKey", "the connection string has no SharedAccessKey"),
-                ] {
-                    member(text, name).ok_or(InvalidConnection(missing))?;
-                }
+                let host = ConnectionString::read(text)?.host;
                 Ok((name_of(host)?, Self::IotHub { connection_string: Secret::new(text) }))
             }
         }
+    }
+}
+
+/// The members of `HostName=…;SharedAccessKeyName=…;SharedAccessKey=…`.
+#[derive(Clone, Copy)]
+pub struct ConnectionString<'a> {
+    /// The host, with a port where it is not 443.
+    pub host: &'a str,
+    /// The shared access policy's name.
+    pub policy: &'a str,
+    /// Its key, base64.
+    pub key: &'a str,
+}
+
+impl<'a> ConnectionString<'a> {
+    /// Reads the members.
+    ///
+    /// # Errors
+    /// Where one is missing or empty.
+    pub fn read(text: &'a str) -> Result<Self, InvalidConnection> {
+        Ok(Self {
+            host: member(text, "HostName").ok_or(InvalidConnection("the connection string has no HostName"))?,
+            policy: member(text, "SharedAccessKeyName").ok_or(InvalidConnection("the connection string has no SharedAccessKeyName"))?,
+            key: member(text, "SharedAccessKey").ok_or(InvalidConnection("the connection string has no SharedAccessKey"))?,
+        })
     }
 }
 

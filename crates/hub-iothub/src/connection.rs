@@ -3,7 +3,7 @@
 use std::fmt;
 
 use usher_attestation::sas;
-use usher_domain::hub_connection::member;
+use usher_domain::hub_connection::{ConnectionString, InvalidConnection};
 
 /// Where a hub is and as whom usher comes. Never shows the key.
 #[derive(Clone, PartialEq, Eq)]
@@ -14,18 +14,6 @@ pub struct Connection {
     pub policy: String,
     key: Vec<u8>,
 }
-
-/// A connection string that cannot be used. Never shows its text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidConnection(&'static str);
-
-impl fmt::Display for InvalidConnection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl std::error::Error for InvalidConnection {}
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,15 +27,13 @@ impl Connection {
     /// # Errors
     /// Where a member is missing, the host is none or the key is not base64.
     pub fn parse(text: &str) -> Result<Self, InvalidConnection> {
-        let host = member(text, "HostName").ok_or(InvalidConnection("the connection string has no HostName"))?;
-        let policy = member(text, "SharedAccessKeyName").ok_or(InvalidConnection("the connection string has no SharedAccessKeyName"))?;
-        let key = member(text, "SharedAccessKey").ok_or(InvalidConnection("the connection string has no SharedAccessKey"))?;
+        let ConnectionString { host, policy, key } = ConnectionString::read(text)?;
         // Anything else would end up in another part of the URL.
         let is_host = host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']' | b'_'));
         if !is_host {
-            return Err(InvalidConnection("the HostName is not a host name with or without a port"));
+            return Err(InvalidConnection::new("the HostName is not a host name with or without a port"));
         }
-        let key = sas::decode_key(key).map_err(|_| InvalidConnection("the SharedAccessKey is not base64"))?;
+        let key = sas::decode_key(key).map_err(|_| InvalidConnection::new("the SharedAccessKey is not base64"))?;
         Ok(Self { host: host.to_owned(), policy: policy.to_owned(), key: key.to_vec() })
     }
 

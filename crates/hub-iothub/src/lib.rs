@@ -3,13 +3,13 @@
 //! It speaks as the service SDKs do (docs/protocol/hub-service.md) and needs a policy with RegistryRead, RegistryWrite and
 //! ServiceConnect. What it calls, and when, is told in docs/linked-hubs.md.
 
-mod answer;
+pub mod answer;
 mod call;
 mod connection;
 mod ensure;
 mod identity;
 mod token;
-mod twin;
+pub mod twin;
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use usher_domain::{
 use usher_hub::{BoxFuture, Hub, HubError, TwinWrite};
 use usher_outbound::Client;
 
-pub use connection::{Connection, InvalidConnection};
+pub use connection::Connection;
 
 use token::Tokens;
 
