@@ -79,6 +79,11 @@ fn message_of(response: &Response<Bytes>) -> String {
 fn words(response: &Response<Bytes>, code: &str) -> String {
     let message = message_of(response);
     let words = if message.is_empty() { code.to_owned() } else { message };
+    shown(&words)
+}
+
+/// A hub's own words, fit for a line of the log.
+fn shown(words: &str) -> String {
     words.chars().filter(|c| !c.is_control()).take(WORDS_MAX).collect()
 }
 
@@ -100,7 +105,10 @@ pub fn read_created(response: &Response<Bytes>) -> Result<Created, HubError> {
     if !(is_result && (response.status().is_success() || response.status() == StatusCode::BAD_REQUEST)) {
         return match read(response)? {
             Answer::Exists => Ok(Created::Exists),
-            other => Err(HubError::Rejected(format!("the bulk request was answered with {}: {other:?}", response.status().as_u16()))),
+            other => {
+                let (status, other) = (response.status().as_u16(), shown(&format!("{other:?}")));
+                Err(HubError::Rejected(format!("the bulk request was answered with {status}: {other}")))
+            }
         };
     }
     if let Some(failed) = result.get("errors").and_then(Value::as_array).and_then(|errors| errors.first()) {
@@ -120,8 +128,7 @@ fn bulk_error(failed: &Value, response: &Response<Bytes>) -> Result<Created, Hub
     let name = code.as_str().unwrap_or_default();
     let status = code.as_u64().or(name.parse().ok()).map(|number| number / 1_000);
     let told = failed.get("errorStatus").and_then(Value::as_str).unwrap_or_default();
-    let told: String = told.chars().filter(|c| !c.is_control()).take(WORDS_MAX).collect();
-    let why = format!("{code} {told}");
+    let why = format!("{} {}", shown(&code.to_string()), shown(told));
     match (name, status) {
         ("DeviceAlreadyExists", _) | (_, Some(409)) => Ok(Created::Exists),
         ("ThrottlingException" | "ThrottleBacklogLimitExceeded", _) | (_, Some(429)) => {
@@ -194,6 +201,22 @@ mod tests {
         for (told, expected) in [("7", 7), ("900", RETRY_AFTER_MAX_S), ("soon", RETRY_AFTER_DEFAULT_S)] {
             let error = read(&response(429, &[("retry-after", told)], &Value::Null)).unwrap_err();
             assert_eq!(error, HubError::Throttled { retry_after_s: expected });
+        }
+    }
+
+    #[test]
+    fn a_hub_cannot_fill_the_log() {
+        let long = "x\n".repeat(100_000);
+        for body in [
+            json!({ "Message": long }),
+            json!({ "deviceId": long }),
+            json!({"isSuccessful": false, "errors": [{"errorCode": long, "errorStatus": long}]}),
+        ] {
+            for status in [200, 400] {
+                let Err(error) = read_created(&response(status, &[], &body)) else { continue };
+                let words = error.to_string();
+                assert!(words.chars().count() < 3 * WORDS_MAX && !words.contains('\n'), "{}", words.len());
+            }
         }
     }
 

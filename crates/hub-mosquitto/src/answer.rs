@@ -3,10 +3,13 @@
 use serde_json::Value;
 use usher_hub::HubError;
 
+/// How much of the plugin's own words is kept, in characters: they go into the log.
+const WORDS_MAX: usize = 300;
+
 /// The answer to one command.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
-    /// What went wrong, in the plugin's words.
+    /// What went wrong, in the plugin's words, cut short.
     pub error: Option<String>,
     /// What was asked for.
     pub data: Value,
@@ -51,14 +54,26 @@ pub fn read(payload: &[u8]) -> Vec<(String, usize, Answer)> {
 fn one(mut response: Value) -> Option<(String, usize, Answer)> {
     let (correlation, place) = response.get("correlationData")?.as_str()?.rsplit_once('.')?;
     let (correlation, place) = (correlation.to_owned(), place.parse().ok()?);
-    let error = response.get("error").map(|error| error.as_str().unwrap_or("an error without words").to_owned());
+    let error = response.get("error").map(|error| shown(error.as_str().unwrap_or("an error without words")));
     let data = response.get_mut("data").map(Value::take).unwrap_or_default();
     Some((correlation, place, Answer { error, data }))
+}
+
+fn shown(words: &str) -> String {
+    words.chars().filter(|c| !c.is_control()).take(WORDS_MAX).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_broker_cannot_fill_the_log() {
+        let response = serde_json::json!({ "correlationData": "a.0", "error": "x\n".repeat(100_000) });
+        let answers = read(serde_json::json!({ "responses": [response] }).to_string().as_bytes());
+        let words = answers[0].2.error.as_deref().unwrap_or_default();
+        assert!(words.len() == WORDS_MAX && !words.contains('\n'), "{}", words.len());
+    }
 
     #[test]
     fn answers_are_told_apart_and_strange_ones_left_out() {
