@@ -50,7 +50,7 @@ async fn gather(doors: &Doors) -> Result<String, RecordError> {
     registry.register("registrations_under_way", "Registrations that this node is working on", under_way);
     let resting: Gauge = Gauge::default();
     resting.set(i64::try_from(doors.engine.resting()).unwrap_or(i64::MAX));
-    registry.register("registrations_resting", "Registrations that wait here for a hub", resting);
+    registry.register("registrations_resting", "Registrations that wait here for a hub or a webhook", resting);
     hub_metrics::register(&mut registry, &doors.linked_hubs.health());
     let started: Gauge = Gauge::default();
     started.set(doors.started.secs());
