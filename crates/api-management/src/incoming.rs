@@ -64,9 +64,13 @@ struct Properties {
 
 /// What a description is read against.
 pub struct Context<'a> {
+    /// Where it is to be.
     pub place: &'a Place,
+    /// The installation's defaults.
     pub settings: &'a Settings,
+    /// Which hubs are in this process.
     pub site: &'a dyn Site,
+    /// Chance, for keys and ID scopes.
     pub entropy: &'a dyn Entropy,
 }
 

@@ -28,8 +28,11 @@ use usher_domain::{
 };
 use usher_registry::Directory;
 
-use answer::{Answer, Refused, respond};
-use route::{Part, Place, Route};
+pub use answer::Refused;
+pub use incoming::{Context, Description};
+pub use route::{Part, Place, Route};
+
+use answer::{Answer, respond};
 
 /// The one subscription of an installation.
 pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";

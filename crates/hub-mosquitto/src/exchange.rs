@@ -23,7 +23,7 @@ use crate::{
 /// Where commands go (mosquitto: plugins/dynamic-security/README.md).
 const CONTROL: &str = "$CONTROL/dynamic-security/v1";
 /// Where answers come.
-const RESPONSE: &str = "$CONTROL/dynamic-security/v1/response";
+pub const RESPONSE: &str = "$CONTROL/dynamic-security/v1/response";
 
 /// Something to do on the broker.
 #[derive(Clone, Debug, Default)]

@@ -5,14 +5,14 @@
 //! that a device could use. What the broker must be told beforehand,
 //! and how durable all this is, stands in `docs/mosquitto.md`.
 //!
-//! From the inside out: [`names`], [`twin`], [`command`] and [`answer`] are values; [`plan`] decides; `exchange` speaks MQTT without
+//! From the inside out: [`names`], [`twin`], [`command`] and [`answer`] are values; [`plan`] decides; [`exchange`] speaks MQTT without
 //! I/O; `link` and `broker` are one connection and its renewal; [`hub`] is the port.
 
 pub mod address;
 pub mod answer;
 mod broker;
 pub mod command;
-mod exchange;
+pub mod exchange;
 pub mod hub;
 mod link;
 pub mod names;
