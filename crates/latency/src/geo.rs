@@ -6,7 +6,9 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use maxminddb::{LookupResult, PathElement, Reader};
+use maxminddb::Reader;
+
+use crate::record::Field;
 
 /// Largest file read, in bytes; it is held in memory. City databases of the world have about a tenth of this.
 pub const MMDB_BYTES_MAX: u64 = 1024 * 1024 * 1024;
@@ -53,16 +55,17 @@ impl Geo {
     }
 
     fn look_up(&self, address: IpAddr) -> Vec<String> {
-        let Ok(found) = self.reader.lookup(address) else { return Vec::new() };
-        let own: Vec<PathElement<'_>> = self.field.iter().map(|part| PathElement::Key(part)).collect();
-        let country = text(&found, &[PathElement::Key("country"), PathElement::Key("iso_code")]);
-        let subdivision = text(&found, &[PathElement::Key("subdivisions"), PathElement::Index(0), PathElement::Key("iso_code")]);
+        let read = || self.reader.lookup(address).and_then(|found| found.decode::<Field>());
+        let Ok(Some(record)) = Field::within_bounds(read) else { return Vec::new() };
+        let own: Vec<&str> = self.field.iter().map(String::as_str).collect();
+        let country = record.text(&["country", "iso_code"]);
+        let subdivision = record.text(&["subdivisions", "0", "iso_code"]);
         let names = [
-            text(&found, &own),
-            text(&found, &[PathElement::Key("city"), PathElement::Key("names"), PathElement::Key("en")]),
-            country.as_ref().zip(subdivision).map(|(country, part)| format!("{country}-{part}")),
-            country,
-            text(&found, &[PathElement::Key("continent"), PathElement::Key("code")]),
+            record.text(&own).map(str::to_owned),
+            record.text(&["city", "names", "en"]).map(str::to_owned),
+            country.zip(subdivision).map(|(country, part)| format!("{country}-{part}")),
+            country.map(str::to_owned),
+            record.text(&["continent", "code"]).map(str::to_owned),
         ];
         names.into_iter().flatten().filter(|name| !name.is_empty()).map(|name| name.to_ascii_lowercase()).collect()
     }
@@ -71,11 +74,6 @@ impl Geo {
 /// What `work` gives, or `None` where it panics: the library counts on what a file says of itself, and a damaged one can mislead it.
 fn unharmed<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok()
-}
-
-/// A text member; what is there in another shape is as if it were not there.
-fn text(found: &LookupResult<'_, Vec<u8>>, path: &[PathElement<'_>]) -> Option<String> {
-    found.decode_path::<String>(path).ok().flatten()
 }
 
 #[cfg(test)]
@@ -117,5 +115,25 @@ mod tests {
                 geo.regions("2001:db8::1".parse().unwrap());
             }
         }
+    }
+
+    fn look_with_pointers_to_the_start() {
+        // Every place of the file in turn becomes a pointer to the first record, and so to itself or to what holds it.
+        let metadata = FILE.windows(14).position(|bytes| bytes == b"\xab\xcd\xefMaxMind.com").unwrap();
+        for place in 0..metadata - 1 {
+            let mut damaged = FILE.to_vec();
+            damaged.iter_mut().skip(place).zip([0x20, 0]).for_each(|(byte, pointer)| *byte = pointer);
+            let Ok(geo) = Geo::open(damaged, Some("none")) else { continue };
+            for address in ["192.0.2.7", "192.0.2.200", "198.51.100.1", "2001:db8::1"] {
+                geo.regions(address.parse().unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn pointers_that_lead_in_a_circle_are_followed_to_an_end() {
+        // The library follows 512 pointers: 256 KiB of stack when optimised, much more when not.
+        let looking = std::thread::Builder::new().stack_size(64 * 1024 * 1024).spawn(look_with_pointers_to_the_start);
+        looking.unwrap().join().unwrap();
     }
 }

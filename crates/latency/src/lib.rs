@@ -10,6 +10,7 @@ mod networks;
 mod place;
 mod probes;
 mod read;
+mod record;
 mod target;
 
 pub use geo::{Geo, GeoError, MMDB_BYTES_MAX};
