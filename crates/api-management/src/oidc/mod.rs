@@ -141,4 +141,6 @@ fn malformed(why: Malformed) -> Rejection {
 }
 
 #[cfg(test)]
+mod fake;
+#[cfg(test)]
 mod tests;
