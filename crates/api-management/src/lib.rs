@@ -164,6 +164,7 @@ impl ManagementApi {
             (Route::Groups, "GET") => self.groups().await,
             (Route::Group(name), "GET" | "PUT") => Ok(Answer::ok(describe::group(&name, usher_domain::resource::DEFAULT_LOCATION))),
             (Route::CheckName, "POST") => self.check_name(request.body()).await,
+            (Route::Hubs, "GET") => self.hub_names().await,
             (Route::Services(group), "GET") => self.services(group.as_deref()).await,
             (Route::Service(place, part), _) => self.of_service(&place, part, request).await,
             (Route::CheckName, _) => Err(Refused::method("POST")),
