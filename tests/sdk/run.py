@@ -28,6 +28,7 @@ import metrics  # noqa: E402
 import mosquitto_hub  # noqa: E402
 import nodes  # noqa: E402
 import remote_hubs  # noqa: E402
+import oidc  # noqa: E402
 import openapi  # noqa: E402
 import reprovision  # noqa: E402
 import tenants  # noqa: E402
@@ -154,6 +155,7 @@ APART = {
     "Mosquitto": mosquitto_hub,
     "limits": throttling,
     "many nodes": nodes,
+    "OIDC": oidc,
 }
 
 
