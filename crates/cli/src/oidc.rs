@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use usher_server::{OidcOptions, OidcSettings};
+use usher_server::{OidcOptions, OidcSettings, parse_claim};
 
 /// An OpenID Connect issuer whose tokens open the management API, besides the admin token.
 #[derive(Args)]
@@ -28,9 +28,4 @@ impl OidcArguments {
         let settings = OidcSettings { issuer: self.oidc_issuer?, audience: self.oidc_audience?, claim: self.oidc_claim };
         Some(OidcOptions { settings, trust: self.oidc_trust })
     }
-}
-
-fn parse_claim(text: &str) -> Result<(String, String), String> {
-    let pair = text.split_once('=').filter(|(name, value)| !name.is_empty() && !value.is_empty());
-    pair.map(|(name, value)| (name.into(), value.into())).ok_or_else(|| "write NAME=VALUE, for example roles=usher-admin".into())
 }

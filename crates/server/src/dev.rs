@@ -168,7 +168,7 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     let mqtts_port = bind(&options.bind, options.mqtts_port, 8883, 8883).await?;
     let amqps_port = bind(&options.bind, options.amqps_port, 5671, 5671).await?;
     let token = ensure_admin_token(&system, entropy.as_ref()).await?;
-    let login = login_key::login(&system, ADMIN, entropy.as_ref()).await?;
+    let login = login_key::login(&system, entropy.as_ref()).await?;
     let manifest = manifest(&tenant, &hubs, &token, [https_port.port, mqtts_port.port, amqps_port.port])?;
     let remarks = [&https_port, &mqtts_port, &amqps_port].into_iter().filter_map(|bound| bound.instead.clone()).collect();
 

@@ -37,6 +37,6 @@ pub use dev::{DevOptions, Running};
 pub use linked_hubs::LinkedHubs;
 pub use links::{InvalidLink, RemoteLink};
 pub use manifest::Manifest;
-pub use oidc::OidcOptions;
+pub use oidc::{OidcOptions, parse_claim};
 pub use start::StartError;
 pub use usher_api_management::oidc::OidcSettings;

@@ -7,9 +7,12 @@ use usher_store::{Expect, Space};
 
 use crate::{StartError, dev::unreadable};
 
-/// The log-in of the installation whose records of tenant 0 are in `system`; its key lies in `space`, made on the first start.
-pub async fn login(system: &Vault, space: Space, entropy: &dyn Entropy) -> Result<Login, StartError> {
-    let key = || system.key(space, "login-key");
+/// Where the key lies, under tenant 0.
+const LOGIN: Space = Space(102);
+
+/// The log-in of the installation whose records of tenant 0 are in `system`; its key is made on the first start.
+pub async fn login(system: &Vault, entropy: &dyn Entropy) -> Result<Login, StartError> {
+    let key = || system.key(LOGIN, "key");
     if let Some(found) = system.get::<Secret>(&key()).await.map_err(|error| unreadable(&error))? {
         return Ok(Login::new(found.value));
     }

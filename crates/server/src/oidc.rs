@@ -28,7 +28,10 @@ pub fn verifier(options: Option<&OidcOptions>, clock: &Arc<dyn Clock>) -> Result
     let is_url = settings.issuer.parse::<http::Uri>().is_ok_and(|url| url.scheme().is_some() && url.host().is_some());
     if !is_url || settings.audience.is_empty() {
         let what = format!("{:.200} with the audience {:?} cannot be an OIDC issuer", settings.issuer, settings.audience);
-        return Err(StartError::new(what, "Name the issuer's URL as its tokens have it in iss (--oidc-issuer), and --oidc-audience."));
+        return Err(StartError::new(
+            what,
+            "Name the issuer's URL as its tokens have it in iss (--oidc-issuer, or issuer in [oidc]), and the audience.",
+        ));
     }
     let source = IssuerKeys { issuer: settings.issuer.clone(), client: outgoing(trust, "--oidc-trust")?.client };
     Ok(Some(Oidc::new(settings.clone(), Arc::new(source), Arc::clone(clock))))
@@ -58,4 +61,13 @@ impl KeySource for IssuerKeys {
             self.get(&discovery::jwks_uri(&self.issuer, &description)?).await
         })
     }
+}
+
+/// A required claim as it is written in options and files.
+///
+/// # Errors
+/// In words, where it is not `NAME=VALUE`.
+pub fn parse_claim(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(name, value)| !name.is_empty() && !value.is_empty());
+    pair.map(|(name, value)| (name.into(), value.into())).ok_or_else(|| "write NAME=VALUE, for example roles=usher-admin".into())
 }
