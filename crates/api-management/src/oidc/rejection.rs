@@ -27,22 +27,6 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// The check that failed, as the log names it.
-    pub fn check(&self) -> &'static str {
-        match self {
-            Self::Malformed(_) => "oidc.token",
-            Self::Algorithm => "oidc.algorithm",
-            Self::Issuer => "oidc.issuer",
-            Self::Audience => "oidc.audience",
-            Self::Expired => "oidc.exp",
-            Self::NotYet => "oidc.nbf",
-            Self::UnknownKey => "oidc.kid",
-            Self::Signature => "oidc.signature",
-            Self::Claim => "oidc.claim",
-            Self::Unreachable(_) => "oidc.keys",
-        }
-    }
-
     /// What happened, for the client.
     pub fn message(&self) -> String {
         match self {
