@@ -254,7 +254,7 @@ mod tests {
             settings(&folder, replaced("host_name = ", "id_scope = \"0 1\"\nhost_name = ")).err().map(|m| (m, 12, "")),
             settings(&folder, |text| format!("{text}[oidc]\nissuer = \"https://i\"\naudience = \"a\"\nclaim = \"roles\"\n"))
                 .err()
-                .map(|m| (m, 16, "NAME=VALUE")),
+                .map(|m| (m, 17, "NAME=VALUE")),
             settings(&folder, |text| format!("drain_seconds = 301\n{text}")).err().map(|m| (m, 1, "at most 300")),
         ];
         for (n, case) in cases.into_iter().enumerate() {
