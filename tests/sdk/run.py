@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Unmodified Azure SDKs against a running usher: the conformance table, the service and hub APIs, and bad input.
 
-    target/venv/bin/python tests/sdk/run.py target/release/usher [--json FILE] [--only devices|apis|bad|explain|apart|remote]
+    target/venv/bin/python tests/sdk/run.py target/release/usher [--json FILE] [--only devices|apis|bad|explain|apart|remote|az]
 """
 
 import argparse
@@ -18,6 +18,7 @@ os.chdir(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.getcwd())
 
 import apis  # noqa: E402
+import az  # noqa: E402
 import bad  # noqa: E402
 import cases  # noqa: E402
 import explain  # noqa: E402
@@ -27,6 +28,7 @@ import metrics  # noqa: E402
 import mosquitto_hub  # noqa: E402
 import nodes  # noqa: E402
 import remote_hubs  # noqa: E402
+import oidc  # noqa: E402
 import openapi  # noqa: E402
 import reprovision  # noqa: E402
 import tenants  # noqa: E402
@@ -153,6 +155,7 @@ APART = {
     "Mosquitto": mosquitto_hub,
     "limits": throttling,
     "many nodes": nodes,
+    "OIDC": oidc,
 }
 
 
@@ -172,6 +175,8 @@ def run_all(server, binary, only, rows, others):
         others += run_named("bad input", lambda: bad.all_cases(server))
     if only in (None, "explain"):
         others += run_named("explain", lambda: explain.all_cases(server))
+    if only == "az":
+        others += run_named("azure-cli", lambda: az.all_cases(server))
     code = server.stop()
     others += run_named("server", lambda: [
         ("SIGTERM ends it with exit code 0", lambda: expect(code == 0, f"exit code {code}")),
@@ -206,7 +211,7 @@ def options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary")
     parser.add_argument("--json", help="also write the results to this file")
-    parser.add_argument("--only", choices=["devices", "apis", "bad", "explain", "apart", "remote"])
+    parser.add_argument("--only", choices=["devices", "apis", "bad", "explain", "apart", "remote", "az"])
     given = parser.parse_args()
     given.binary = os.path.join(CALLED_FROM, given.binary)
     given.json = given.json and os.path.join(CALLED_FROM, given.json)

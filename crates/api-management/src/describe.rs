@@ -51,6 +51,19 @@ pub fn tenant() -> Value {
     json!({ "id": format!("/tenants/{SUBSCRIPTION}"), "tenantId": SUBSCRIPTION, "displayName": "usher" })
 }
 
+/// A hub, as far as clients need it to find its host name (azure-mgmt-iothub: IotHubDescription).
+pub fn hub(name: &str, group: &str) -> Value {
+    json!({
+        "id": format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}/providers/Microsoft.Devices/IotHubs/{name}"),
+        "name": name,
+        "type": "Microsoft.Devices/IotHubs",
+        "location": usher_domain::resource::DEFAULT_LOCATION,
+        "resourcegroup": group,
+        "subscriptionid": SUBSCRIPTION,
+        "properties": { "hostName": name, "state": "Active", "provisioningState": "Succeeded" },
+    })
+}
+
 /// The one subscription, as login tools look for it.
 pub fn subscription() -> Value {
     json!({

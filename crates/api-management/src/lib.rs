@@ -1,15 +1,19 @@
 //! The management API: provisioning services as Azure Resource Manager exposes Microsoft.Devices/provisioningServices
 //! (azure-mgmt-iothubprovisioningservices; azure-rest-api-specs: deviceprovisioningservices/resource-manager).
 //!
-//! Its token is the installation's administrator: it opens every service. There is one subscription. Resource groups are labels that
+//! Whoever has a token for it is the installation's administrator: it opens every service. There is one subscription. Resource groups are labels that
 //! are there as soon as they are named; a service is found in its own group only, and its name belongs to it in all of them.
 
+mod admit;
 mod answer;
 mod attempts;
 mod certificates;
 mod describe;
 mod hubs;
 mod incoming;
+mod jwt;
+mod login;
+pub mod oidc;
 mod policies;
 mod read;
 mod route;
@@ -18,7 +22,7 @@ mod write;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, header};
+use http::{Method, Request, Response};
 use serde_json::json;
 use usher_domain::{
     HubName, Secret, TrackingId,
@@ -30,9 +34,12 @@ use usher_registry::Directory;
 
 pub use answer::Refused;
 pub use incoming::{Context, Description};
+pub use login::{CLIENT_ID, ClientAddress, Login};
 pub use route::{Part, Place, Route};
 
 use answer::{Answer, respond};
+use login::LoginRoute;
+use oidc::Oidc;
 
 /// The one subscription of an installation.
 pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
@@ -85,6 +92,8 @@ impl Settings {
 pub struct ManagementApi {
     ports: Ports,
     settings: Settings,
+    login: Option<Login>,
+    oidc: Option<Oidc>,
 }
 
 /// The Azure resource ID of a service.
@@ -100,13 +109,25 @@ pub fn resource_id_of(service: &ProvisioningService) -> String {
 /// Whether a path belongs to the management API.
 pub fn claims(path: &str) -> bool {
     let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-    ["subscriptions", "providers", "tenants"].iter().any(|word| word.eq_ignore_ascii_case(first))
+    ["subscriptions", "providers", "tenants"].iter().any(|word| word.eq_ignore_ascii_case(first)) || LoginRoute::of(path).is_some()
 }
 
 impl ManagementApi {
     /// The API over these ports.
     pub fn new(ports: Ports, settings: Settings) -> Self {
-        Self { ports, settings }
+        Self { ports, settings, login: None, oidc: None }
+    }
+
+    /// The same with a log-in, for tools that cannot send the admin token itself.
+    #[must_use]
+    pub fn with_login(self, login: Login) -> Self {
+        Self { login: Some(login), ..self }
+    }
+
+    /// The same with an OIDC issuer whose tokens open it too, if there is one.
+    #[must_use]
+    pub fn with_oidc(self, oidc: Option<Oidc>) -> Self {
+        Self { oidc, ..self }
     }
 
     /// Answers a request.
@@ -114,6 +135,10 @@ impl ManagementApi {
         let mut random = [0; 16];
         self.ports.entropy.fill(&mut random);
         let tracking_id = TrackingId::from_random(random);
+        if let (Some(login), Some(route)) = (&self.login, LoginRoute::of(request.uri().path())) {
+            let base = format!("https://{}", self.settings.with_port(&self.settings.device_host));
+            return login.answer(&route, &request, &base, &self.settings.token, (self.ports.clock.now(), &tracking_id));
+        }
         let outcome = self.answer(&request).await;
         let (method, path) = (request.method(), request.uri().path().chars().take(300).collect::<String>());
         match &outcome {
@@ -126,7 +151,7 @@ impl ManagementApi {
     }
 
     async fn answer(&self, request: &Request<Bytes>) -> Result<Answer, Refused> {
-        self.authenticate(request)?;
+        self.authenticate(request.headers()).await?;
         let query = request.uri().query().unwrap_or_default();
         if !query.split('&').any(|pair| pair.to_ascii_lowercase().starts_with("api-version=")) {
             return Err(Refused::bad("MissingApiVersionParameter", "The api-version query parameter is missing."));
@@ -139,6 +164,7 @@ impl ManagementApi {
             (Route::Groups, "GET") => self.groups().await,
             (Route::Group(name), "GET" | "PUT") => Ok(Answer::ok(describe::group(&name, usher_domain::resource::DEFAULT_LOCATION))),
             (Route::CheckName, "POST") => self.check_name(request.body()).await,
+            (Route::Hubs, "GET") => self.hub_names().await,
             (Route::Services(group), "GET") => self.services(group.as_deref()).await,
             (Route::Service(place, part), _) => self.of_service(&place, part, request).await,
             (Route::CheckName, _) => Err(Refused::method("POST")),
@@ -172,19 +198,6 @@ impl ManagementApi {
             (Part::Keys | Part::Key(_) | Part::VerificationCode(_) | Part::Verification(_), _) => Err(Refused::method("POST")),
             _ => Err(Refused::method("GET")),
         }
-    }
-
-    /// Every request needs the token, whatever it asks for: a stranger must not learn which services there are.
-    fn authenticate(&self, request: &Request<Bytes>) -> Result<(), Refused> {
-        if self.admits(request.headers()) { Ok(()) } else { Err(Refused::unauthenticated()) }
-    }
-
-    /// Whether a request with these headers comes from a holder of the token.
-    pub fn admits(&self, headers: &HeaderMap) -> bool {
-        let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let shown = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-        let expected = self.settings.token.expose().as_bytes();
-        shown.is_some_and(|token| aws_lc_rs::constant_time::verify_slices_are_equal(token.as_bytes(), expected).is_ok())
     }
 }
 

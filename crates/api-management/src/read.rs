@@ -1,6 +1,9 @@
 //! Reading services, their keys and their usage.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use http::Request;
 use serde_json::{Value, json};
@@ -26,6 +29,17 @@ impl ManagementApi {
         let all = self.ports.directory.services_with_etags().await?;
         let wanted = all.iter().filter(|found| group.is_none_or(|group| found.value.resource.group.eq_ignore_ascii_case(group)));
         Ok(Answer::ok(json!({ "value": wanted.map(|found| describe::service(found, &self.settings)).collect::<Vec<_>>() })))
+    }
+
+    /// The hubs that are linked to any service, each under its host name and no more: azure-cli looks here for a hub that is named without
+    /// a dot, such as `localhost`, before it shows, changes or unlinks it.
+    pub(crate) async fn hub_names(&self) -> Result<Answer, Refused> {
+        let all = self.ports.directory.services_with_etags().await?;
+        let hubs =
+            all.iter().flat_map(|found| found.value.hubs.iter().map(|hub| (hub.name.to_string(), found.value.resource.group.clone())));
+        let mut seen = BTreeSet::new();
+        let once = hubs.filter(|(name, _)| seen.insert(name.clone()));
+        Ok(Answer::ok(json!({ "value": once.map(|(name, group)| describe::hub(&name, &group)).collect::<Vec<_>>() })))
     }
 
     /// One service.

@@ -24,6 +24,8 @@ pub enum Route {
     Group(String),
     /// Whether a name is free.
     CheckName,
+    /// The hubs, as IoT Hub's own management API lists them.
+    Hubs,
     /// All services, of the subscription or of a group.
     Services(Option<String>),
     /// A service, or something of it.
@@ -99,6 +101,7 @@ fn in_subscription(rest: &[&str]) -> Result<Route, Refused> {
         [p, d, kind] if is(p, "providers") && is(d, "Microsoft.Devices") => match *kind {
             kind if is(kind, "checkProvisioningServiceNameAvailability") => Ok(Route::CheckName),
             kind if is(kind, "provisioningServices") => Ok(Route::Services(None)),
+            kind if is(kind, "IotHubs") => Ok(Route::Hubs),
             _ => Err(unknown()),
         },
         _ => Err(unknown()),

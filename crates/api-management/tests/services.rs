@@ -163,3 +163,13 @@ async fn nothing_is_told_without_the_token() {
         }
     }
 }
+
+#[tokio::test]
+async fn linked_hubs_are_listed_once_for_tools_that_look_for_their_host_names() {
+    let world = world().await;
+    world.plant().await;
+    let listed = world.get(&format!("/subscriptions/{}/providers/Microsoft.Devices/IotHubs", usher_api_management::SUBSCRIPTION)).await;
+    let hubs = listed.json["value"].as_array().unwrap();
+    assert_eq!((listed.status, hubs.len(), &hubs[0]["properties"]["hostName"]), (200, 1, &serde_json::json!("localhost")));
+    assert!(!listed.json.to_string().contains("Key"), "no secrets of hubs");
+}

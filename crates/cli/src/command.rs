@@ -7,6 +7,7 @@ use usher_device::Transport;
 use usher_domain::{HubName, IdScope};
 use usher_server::RemoteLink;
 
+use crate::oidc::OidcArguments;
 use crate::operate::{Explain, HubCommand, ServiceCommand, Usage};
 
 /// usher shows each device to its seat: a self-hosted Device Provisioning Service, wire-compatible with Azure IoT Hub DPS.
@@ -93,6 +94,8 @@ pub struct Dev {
     /// CAs, PEM, that allocation webhooks may have their certificates from, beside the machine's roots
     #[arg(long, value_name = "FILE")]
     pub webhook_trust: Option<PathBuf>,
+    #[command(flatten)]
+    pub oidc: OidcArguments,
     /// Limits of the provisioning service: `dps` has the cloud's rates and numbers, to see how clients take them
     #[arg(long, value_enum, default_value_t = Limits::None)]
     pub limits: Limits,

@@ -50,6 +50,7 @@ fn options(arguments: Dev) -> DevOptions {
         id_scope: arguments.id_scope,
         name: arguments.name,
         latency: arguments.latency,
+        oidc: arguments.oidc.options(),
         webhook_trust: arguments.webhook_trust,
         limits: match arguments.limits {
             Limits::Dps => ServiceLimits::DPS,

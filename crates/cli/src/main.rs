@@ -5,6 +5,7 @@ mod demo;
 mod dev;
 mod device;
 mod logging;
+mod oidc;
 mod operate;
 mod serve;
 mod show;

@@ -35,7 +35,9 @@ use crate::{
     latency,
     linked_hubs::LinkedHubs,
     links::{self, RemoteLink},
+    login_key,
     manifest::{DeviceEndpoint, HubEndpoint, ManagementEndpoint, Manifest, ServiceEndpoint},
+    oidc::{self, OidcOptions},
     ports::bind,
     probes,
     served_names::ServedNames,
@@ -84,6 +86,8 @@ pub struct DevOptions {
     pub webhook_trust: Option<PathBuf>,
     /// A latency table for allocation by lowest latency.
     pub latency: Option<PathBuf>,
+    /// Whose tokens open the management API besides the installation's own.
+    pub oidc: Option<OidcOptions>,
     /// The limits of all services, from this start on.
     pub limits: ServiceLimits,
 }
@@ -104,6 +108,7 @@ impl DevOptions {
             name: "dev".into(),
             webhook_trust: None,
             latency: None,
+            oidc: None,
             // Throttling would only make tests slow; it is no part of what they test, unless they ask for it.
             limits: ServiceLimits::NONE,
         }
@@ -142,6 +147,7 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     make_folder(&options.state)?;
     let (store, master) = open_store(&options.state)?;
     let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let oidc = oidc::verifier(options.oidc.as_ref(), &clock)?;
     let system = Vault::open_tenant(Arc::clone(&store), &master, TenantId(0)).await.map_err(|error| unreadable(&error))?;
     let hubs = EmbeddedHubs::open(system.clone(), Arc::clone(&clock), Arc::clone(&entropy)).await;
     let hubs = Arc::new(hubs.map_err(|error| StartError::internal("opening the hubs", &error))?);
@@ -162,6 +168,7 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     let mqtts_port = bind(&options.bind, options.mqtts_port, 8883, 8883).await?;
     let amqps_port = bind(&options.bind, options.amqps_port, 5671, 5671).await?;
     let token = ensure_admin_token(&system, entropy.as_ref()).await?;
+    let login = login_key::login(&system, entropy.as_ref()).await?;
     let manifest = manifest(&tenant, &hubs, &token, [https_port.port, mqtts_port.port, amqps_port.port])?;
     let remarks = [&https_port, &mqtts_port, &amqps_port].into_iter().filter_map(|bound| bound.instead.clone()).collect();
 
@@ -189,7 +196,9 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
             https_port: https_port.port,
             limits: options.limits,
         },
-    );
+    )
+    .with_login(login)
+    .with_oidc(oidc);
     let service = usher_api_service::ServiceApi::new(Arc::clone(&directory), Arc::clone(&clock), entropy);
     let hub_rest = HubRest::new(Arc::clone(&hubs));
     let started = engine.now();

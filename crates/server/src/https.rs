@@ -102,6 +102,7 @@ impl Visit {
             return self.doors.service.handle(request).await;
         }
         if usher_api_management::claims(path) {
+            request.extensions_mut().insert(usher_api_management::ClientAddress(self.peer.address.ip()));
             return self.doors.management.handle(request).await;
         }
         if device_api::claims(path) {

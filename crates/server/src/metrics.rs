@@ -27,7 +27,7 @@ struct ByMonth {
 
 /// Answers a scrape.
 pub async fn answer(doors: &Doors, headers: &HeaderMap) -> Response<Bytes> {
-    if !doors.management.admits(headers) {
+    if !doors.management.admits(headers).await {
         let mut response = plain(StatusCode::UNAUTHORIZED, "The management API's token is needed as bearer token.\n".into());
         response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
         return response;

@@ -37,6 +37,13 @@ impl Keyed {
         outcome
     }
 
+    /// Whether a token could be taken from the key's bucket, or how long until there is one. Takes none.
+    pub fn peek(&self, key: &str, rate: Rate, now: Timestamp) -> Result<(), Wait> {
+        let id = self.hasher.hash_one(key);
+        let mut copy = self.young.get(&id).or_else(|| self.old.get(&id)).copied().unwrap_or_default();
+        copy.take(rate, now)
+    }
+
     /// How many buckets are held.
     pub fn len(&self) -> usize {
         self.young.len() + self.old.len()
@@ -74,6 +81,14 @@ mod tests {
         }
         assert!((0..5).all(|_| keyed.take("modest", POLLS, at(0)).is_ok()));
         assert!(keyed.take("greedy", POLLS, at(0)).is_err());
+    }
+
+    #[test]
+    fn a_look_takes_nothing() {
+        let mut keyed = Keyed::default();
+        assert!((0..100).all(|_| keyed.peek("k", POLLS, at(0)).is_ok()));
+        while keyed.take("k", POLLS, at(0)).is_ok() {}
+        assert!(keyed.peek("k", POLLS, at(0)).is_err() && keyed.peek("other", POLLS, at(0)).is_ok());
     }
 
     #[test]

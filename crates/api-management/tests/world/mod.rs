@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use http::Request;
 use serde_json::Value;
-use usher_api_management::{ManagementApi, Ports, Settings, Site, resource_id};
+use usher_api_management::{Login, ManagementApi, Ports, Settings, Site, resource_id};
 use usher_domain::{
     HubName, Secret, Timestamp,
     clock::{ManualClock, SeededEntropy},
@@ -43,6 +43,7 @@ pub struct World {
     pub api: ManagementApi,
     pub directory: Arc<Directory>,
     pub site: Arc<FakeSite>,
+    pub clock: Arc<ManualClock>,
 }
 
 pub struct Reply {
@@ -53,12 +54,9 @@ pub struct Reply {
 pub async fn world() -> World {
     let directory = Directory::open(Arc::new(MemoryStore::default()), MasterKey::generate().unwrap()).await.unwrap();
     let (directory, site) = (Arc::new(directory), Arc::new(FakeSite::default()));
-    let ports = Ports {
-        directory: Arc::clone(&directory),
-        clock: Arc::new(ManualClock::at(now())),
-        entropy: Arc::new(SeededEntropy::new(7)),
-        site: site.clone(),
-    };
+    let clock = Arc::new(ManualClock::at(now()));
+    let ports =
+        Ports { directory: Arc::clone(&directory), clock: clock.clone(), entropy: Arc::new(SeededEntropy::new(7)), site: site.clone() };
     let settings = Settings {
         token: Secret::new(TOKEN),
         device_host: "devices.example".into(),
@@ -66,7 +64,8 @@ pub async fn world() -> World {
         https_port: 443,
         limits: usher_domain::service_limits::ServiceLimits::DPS,
     };
-    World { api: ManagementApi::new(ports, settings), directory, site }
+    let api = ManagementApi::new(ports, settings).with_login(Login::new(Secret::new("the-login-key")));
+    World { api, directory, site, clock }
 }
 
 impl World {

@@ -24,6 +24,8 @@ pub struct Config {
     /// The management API.
     #[serde(default)]
     pub admin: Admin,
+    /// Whose tokens open the management API besides its own.
+    pub oidc: Option<Oidc>,
     /// The device endpoint's name, as the management API tells it.
     pub device_host: String,
     /// A service made through the management API gets the host name `{name}.{service_domain}`; `device_host` where it is left out.
@@ -125,6 +127,21 @@ pub struct Admin {
     pub token_file: Option<PathBuf>,
     /// An environment variable with it.
     pub token_env: Option<String>,
+}
+
+/// An OpenID Connect issuer.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Oidc {
+    /// Its URL, as its tokens have it in `iss`.
+    pub issuer: String,
+    /// What its tokens must have in `aud`.
+    pub audience: String,
+    /// A claim that they must have, `NAME=VALUE`.
+    pub claim: Option<String>,
+    /// Files with CAs of the issuer.
+    #[serde(default)]
+    pub trust: Vec<PathBuf>,
 }
 
 /// A provisioning service.

@@ -34,6 +34,7 @@ use crate::{
     doors::Doors,
     latency,
     linked_hubs::LinkedHubs,
+    login_key, oidc,
     ports::bind,
     probes, ready, tls, trust, webhook,
     wiring::Open,
@@ -79,6 +80,8 @@ pub async fn start(config: &Path, ready_file: Option<PathBuf>) -> Result<Serving
     let system = Vault::open_tenant(Arc::clone(&store), &settings.master, TenantId(0)).await.map_err(|error| unreadable(&error))?;
     let directory = Directory::open(store, settings.master.clone()).await.map_err(|error| unreadable(&error))?;
     let directory = Arc::new(directory);
+    let login = login_key::login(&system, entropy.as_ref()).await?;
+    let oidc = oidc::verifier(settings.oidc.as_ref(), &clock)?;
     let hubs = open_hubs(system, &settings, alone, &clock, &entropy).await?;
     if let Some(service) = &settings.service {
         bootstrap::ensure(&directory, service, entropy.as_ref()).await?;
@@ -89,7 +92,9 @@ pub async fn start(config: &Path, ready_file: Option<PathBuf>) -> Result<Serving
     let linked_hubs = Arc::new(LinkedHubs::new(Arc::clone(&hubs), outgoing, Arc::clone(&clock)));
     let probing = probes::Probing { directory: Arc::clone(&directory), probes: probed, entropy: Arc::clone(&entropy) };
     let calls = Ports { directory, hubs: linked_hubs.clone(), webhook, clock: Arc::clone(&clock), entropy };
-    let doors = Arc::new(doors(calls, latency, linked_hubs, NodeSite { hubs, certificate }, &settings, https));
+    let site = NodeSite { hubs: Arc::clone(&hubs), certificate };
+    let management = management(&calls, site, &settings, https).with_login(login).with_oidc(oidc);
+    let doors = Arc::new(doors(calls, latency, linked_hubs, hubs, management));
     let mut open = Open::doors(&doors, &clock, &TlsAcceptor::from(tls), ports, alone);
     open.run(|stop| probing.run(stop));
     if let Some(path) = &ready_file {
@@ -134,24 +139,21 @@ async fn ports(settings: &Settings) -> Result<[crate::ports::Bound; 3], StartErr
     Ok([https, mqtts, amqps])
 }
 
-fn doors(ports: Ports, latency: LatencyMap, linked_hubs: Arc<LinkedHubs>, site: NodeSite, settings: &Settings, https_port: u16) -> Doors {
-    let (directory, hubs) = (Arc::clone(&ports.directory), Arc::clone(&site.hubs));
-    let (clock, entropy) = (Arc::clone(&ports.clock), Arc::clone(&ports.entropy));
-    let management = ManagementApi::new(
-        ManagementPorts {
-            directory: Arc::clone(&directory),
-            clock: Arc::clone(&clock),
-            entropy: Arc::clone(&entropy),
-            site: Arc::new(site),
-        },
-        ManagementSettings {
-            token: admin_token(settings, entropy.as_ref()),
-            device_host: settings.device_host.clone(),
-            domain: settings.service_domain.clone(),
-            https_port,
-            limits: settings.limits,
-        },
-    );
+fn management(ports: &Ports, site: NodeSite, settings: &Settings, https_port: u16) -> ManagementApi {
+    let entropy = Arc::clone(&ports.entropy);
+    let settings = ManagementSettings {
+        token: admin_token(settings, entropy.as_ref()),
+        device_host: settings.device_host.clone(),
+        domain: settings.service_domain.clone(),
+        https_port,
+        limits: settings.limits,
+    };
+    let (directory, clock) = (Arc::clone(&ports.directory), Arc::clone(&ports.clock));
+    ManagementApi::new(ManagementPorts { directory, clock, entropy, site: Arc::new(site) }, settings)
+}
+
+fn doors(ports: Ports, latency: LatencyMap, linked_hubs: Arc<LinkedHubs>, hubs: Arc<EmbeddedHubs>, management: ManagementApi) -> Doors {
+    let (directory, clock, entropy) = (Arc::clone(&ports.directory), Arc::clone(&ports.clock), Arc::clone(&ports.entropy));
     let engine = Engine::new(ports).with_latency(latency).with_journal(Journal::start());
     Doors {
         started: engine.now(),
@@ -168,7 +170,9 @@ fn doors(ports: Ports, latency: LatencyMap, linked_hubs: Arc<LinkedHubs>, site: 
 /// The configured one, or one that nobody knows.
 fn admin_token(settings: &Settings, entropy: &dyn Entropy) -> Secret {
     settings.admin.clone().unwrap_or_else(|| {
-        info!("the management API is closed: the configuration has no [admin] token");
+        if settings.oidc.is_none() {
+            info!("the management API is closed: the configuration has neither an [admin] token nor an [oidc] issuer");
+        }
         let mut random = [0; 32];
         entropy.fill(&mut random);
         Secret::new(hex(&random))

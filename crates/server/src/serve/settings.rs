@@ -8,10 +8,12 @@ use std::{
     time::Duration,
 };
 
+use usher_api_management::oidc::OidcSettings;
 use usher_domain::{HubName, IdScope, Secret, service::HubConnection, service_limits::ServiceLimits};
 use usher_seal::{EnvironmentKey, KeyFile, KeySource, MasterKey};
 
-use super::config::{Config, FILE_BYTES_MAX, Hub, Limits, Listen, Mistake, Service, Tls, mistake, parse};
+use super::config::{Config, FILE_BYTES_MAX, Hub, Limits, Listen, Mistake, Oidc, Service, Tls, mistake, parse};
+use crate::oidc::{OidcOptions, parse_claim};
 
 /// Shortest bearer token, in characters: half of what `openssl rand -hex 32` gives.
 const TOKEN_CHARS_MIN: usize = 32;
@@ -32,6 +34,8 @@ pub struct Settings {
     pub master: MasterKey,
     /// The management API's token.
     pub admin: Option<Secret>,
+    /// Whose tokens open it too.
+    pub oidc: Option<OidcOptions>,
     /// The device endpoint's name.
     pub device_host: String,
     /// What host names of services made later end in.
@@ -86,6 +90,12 @@ pub fn read(path: &Path) -> Result<Settings, Mistake> {
     resolve(parse(&text)?, &text)
 }
 
+fn issuer(section: &Oidc) -> Result<OidcOptions, String> {
+    let claim = section.claim.as_deref().map(parse_claim).transpose()?;
+    let settings = OidcSettings { issuer: section.issuer.clone(), audience: section.audience.clone(), claim };
+    Ok(OidcOptions { settings, trust: section.trust.clone() })
+}
+
 fn resolve(config: Config, text: &str) -> Result<Settings, Mistake> {
     let wrong = |key: &str, why: String| mistake(text, key, why);
     let store = store(&config, text)?;
@@ -107,11 +117,13 @@ fn resolve(config: Config, text: &str) -> Result<Settings, Mistake> {
         Limits::Dps => ServiceLimits::DPS,
         Limits::None => ServiceLimits::NONE,
     };
+    let oidc = config.oidc.as_ref().map(|oidc| issuer(oidc).map_err(|why| wrong("oidc.claim", why))).transpose()?;
     let service = config.service.as_ref().map(|service| first_service(service, &embedded_hubs, limits, text)).transpose()?;
     Ok(Settings {
         master: master(&config, &store, text)?,
         store,
         admin,
+        oidc,
         embedded_hubs,
         service,
         listen: config.listen,
@@ -240,6 +252,9 @@ mod tests {
                 .err()
                 .map(|m| (m, 13, "embedded_hubs")),
             settings(&folder, replaced("host_name = ", "id_scope = \"0 1\"\nhost_name = ")).err().map(|m| (m, 12, "")),
+            settings(&folder, |text| format!("{text}[oidc]\nissuer = \"https://i\"\naudience = \"a\"\nclaim = \"roles\"\n"))
+                .err()
+                .map(|m| (m, 17, "NAME=VALUE")),
             settings(&folder, |text| format!("drain_seconds = 301\n{text}")).err().map(|m| (m, 1, "at most 300")),
         ];
         for (n, case) in cases.into_iter().enumerate() {

@@ -1,0 +1,58 @@
+//! What log-in libraries and azure-cli read before they log in: where to, and whether to believe it.
+
+use serde_json::{Value, json};
+
+use crate::SUBSCRIPTION;
+
+/// The endpoints of this cloud, for `az cloud register --endpoint-resource-manager` (azure-cli-core: cloud.py). Names of years past stand
+/// beside today's, since versions differ in which they read.
+pub fn endpoints(base: &str) -> Value {
+    json!({
+        "name": "usher",
+        "galleryEndpoint": base,
+        "graphEndpoint": base,
+        "graph": base,
+        "portalEndpoint": base,
+        "portal": base,
+        "resourceManager": base,
+        "authentication": {
+            "loginEndpoint": base,
+            "audiences": [base],
+            "tenant": SUBSCRIPTION,
+            "identityProvider": "AAD",
+        },
+        "media": base,
+        "graphAudience": base,
+        "batch": base,
+        "sqlManagement": base,
+        "microsoftGraphResourceId": base,
+        "activeDirectoryDataLake": base,
+        "suffixes": {},
+    })
+}
+
+/// The description of a tenant's log-in (OpenID Connect Discovery 1.0 section 3).
+pub fn openid(base: &str, tenant: &str) -> Value {
+    let of_tenant = format!("{base}/{tenant}");
+    json!({
+        "issuer": format!("{of_tenant}/v2.0"),
+        "token_endpoint": format!("{of_tenant}/oauth2/v2.0/token"),
+        "authorization_endpoint": format!("{of_tenant}/oauth2/v2.0/authorize"),
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+        "response_types_supported": ["token"],
+        "grant_types_supported": ["client_credentials"],
+        "scopes_supported": ["openid"],
+        "subject_types_supported": ["public"],
+        "tenant_region_scope": null,
+    })
+}
+
+/// Which authorities are believed (MSAL: instance discovery): this one, whoever asks.
+pub fn instances(base: &str) -> Value {
+    let host = base.strip_prefix("https://").unwrap_or(base);
+    json!({
+        "tenant_discovery_endpoint": format!("{base}/{SUBSCRIPTION}/v2.0/.well-known/openid-configuration"),
+        "api-version": "1.1",
+        "metadata": [{ "preferred_network": host, "preferred_cache": host, "aliases": [host] }],
+    })
+}
