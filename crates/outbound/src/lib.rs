@@ -6,7 +6,7 @@ mod error;
 mod roots;
 mod target;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header::USER_AGENT};
@@ -16,7 +16,7 @@ use hyper_util::{
     client::legacy::{Client as Pool, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use rustls::{ClientConfig, crypto::aws_lc_rs, pki_types::CertificateDer};
+use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::CertificateDer};
 
 pub use error::OutboundError;
 pub use roots::gather as trusted_roots;
@@ -54,10 +54,18 @@ impl Client {
     /// [`OutboundError::Trust`] where one of `extra_trust` is no certificate. A machine without roots is no error: its answers are
     /// untrusted, unless `extra_trust` vouches for them.
     pub fn new(extra_trust: &[CertificateDer<'static>]) -> Result<Self, OutboundError> {
+        Self::trusting(roots::gather(extra_trust)?.into())
+    }
+
+    /// A client that trusts these roots alone, such as those of [`trusted_roots`].
+    ///
+    /// # Errors
+    /// [`OutboundError::Trust`] where TLS cannot be set up.
+    pub fn trusting(roots: Arc<RootCertStore>) -> Result<Self, OutboundError> {
         let tls = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
             .with_safe_default_protocol_versions()
             .map_err(|why| OutboundError::Trust(why.to_string()))?
-            .with_root_certificates(roots::gather(extra_trust)?)
+            .with_root_certificates(roots)
             .with_no_client_auth();
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);

@@ -11,6 +11,7 @@ mod eraser;
 mod handshake;
 mod https;
 mod hub_metrics;
+mod kept_secret;
 mod latency;
 mod linked_hubs;
 mod links;

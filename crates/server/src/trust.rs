@@ -22,7 +22,8 @@ pub struct Outgoing {
 pub fn outgoing(files: &[PathBuf], option: &str) -> Result<Outgoing, StartError> {
     let extra = certificates(files, option)?;
     let failed = |why: usher_outbound::OutboundError| StartError::new(why.to_string(), mend(option));
-    Ok(Outgoing { client: Client::new(&extra).map_err(failed)?, roots: Arc::new(trusted_roots(&extra).map_err(failed)?) })
+    let roots = Arc::new(trusted_roots(&extra).map_err(failed)?);
+    Ok(Outgoing { client: Client::trusting(Arc::clone(&roots)).map_err(failed)?, roots })
 }
 
 fn certificates(files: &[PathBuf], option: &str) -> Result<Vec<CertificateDer<'static>>, StartError> {

@@ -18,6 +18,7 @@ use crate::{
     StartError,
     ambient::{SystemClock, SystemEntropy},
     dev_ca::DevCa,
+    kept_secret::kept_secret,
 };
 
 /// Where the dev CA lies, under tenant 0.
@@ -59,7 +60,7 @@ impl Ground {
 
     /// The token of the management API, made on the first start.
     pub async fn admin_token(&self) -> Result<Secret, StartError> {
-        ensure_admin_token(&self.system, self.entropy.as_ref()).await
+        kept_secret(&self.system, ADMIN, "token", self.entropy.as_ref()).await
     }
 }
 
@@ -90,19 +91,6 @@ async fn ensure_ca(system: &Vault, clock: &dyn Clock, entropy: &dyn Entropy) -> 
     let (op, _) = system.put(key, Expect::Absent, &ca).map_err(|error| unreadable(&error))?;
     system.commit(vec![op]).await.map_err(|error| unreadable(&error))?;
     Ok(ca)
-}
-
-async fn ensure_admin_token(system: &Vault, entropy: &dyn Entropy) -> Result<Secret, StartError> {
-    let key = system.key(ADMIN, "token");
-    if let Some(found) = system.get::<Secret>(&key).await.map_err(|error| unreadable(&error))? {
-        return Ok(found.value);
-    }
-    let mut random = [0; 32];
-    entropy.fill(&mut random);
-    let token = Secret::new(hex(&random));
-    let (op, _) = system.put(key, Expect::Absent, &token).map_err(|error| unreadable(&error))?;
-    system.commit(vec![op]).await.map_err(|error| unreadable(&error))?;
-    Ok(token)
 }
 
 /// State that cannot be read.
