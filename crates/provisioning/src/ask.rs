@@ -28,9 +28,9 @@ const PAUSE_STEP_MS: u64 = 9_000;
 const PAUSE_WISHED_MAX_MS: u64 = 120_000;
 /// The pause where too many questions to the same webhook are under way, in milliseconds.
 const PAUSE_BUSY_MS: u64 = 5_000;
-/// Pauses up to this long are waited for on this node, in milliseconds, without a place among the running. For longer ones the operation is left to whoever comes first once
-/// they have passed: the device with its next poll, or the look for abandoned operations. So devices that wait for a dead webhook hold
-/// nothing that others need.
+/// Pauses up to this long are waited for on this node, in milliseconds, without a place among the running. For longer ones the operation
+/// is left to whoever comes first once they have passed: the device with its next poll, or the look for abandoned operations. So devices
+/// that wait for a dead webhook hold nothing that others need.
 const PAUSE_HERE_MAX_MS: u64 = 2_500;
 
 /// How a try to get a decision ended.
