@@ -1,6 +1,6 @@
 //! What stands behind the listeners: the APIs, each already wired to its ports.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use usher_api_hub::HubRest;
 use usher_api_management::ManagementApi;
@@ -16,6 +16,8 @@ use crate::linked_hubs::LinkedHubs;
 pub struct Doors {
     /// When the server started.
     pub started: Timestamp,
+    /// Whether it is about to stop, and load balancers should send nobody here any more.
+    pub leaving: AtomicBool,
     /// The provisioning services.
     pub directory: Arc<Directory>,
     /// The device API's engine.

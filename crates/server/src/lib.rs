@@ -8,6 +8,7 @@ mod dev_ca;
 mod dev_limits;
 mod doors;
 mod eraser;
+mod gate;
 mod handshake;
 mod https;
 mod hub_metrics;

@@ -11,7 +11,11 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tracing::warn;
 use usher_api_device::{https::Peer, stopped};
 
-use crate::{handshake::shake_hands, prompt::PromptStream};
+use crate::{
+    gate::{Gate, Place},
+    handshake::shake_hands,
+    prompt::PromptStream,
+};
 
 /// Connections that a listener holds at a time. Each costs a few tens of kilobytes.
 const CONNECTIONS_MAX: usize = 50_000;
@@ -28,8 +32,17 @@ pub struct Connection {
     pub server_name: Option<String>,
 }
 
+/// What all listeners of a server have in common.
+#[derive(Clone)]
+pub struct Entrance {
+    /// The server's side of TLS.
+    pub tls: TlsAcceptor,
+    /// Who gets as far as that.
+    pub gate: Arc<Gate>,
+}
+
 /// Serves connections with `serve` until `stop` turns true, then waits for those that are open.
-pub async fn listen<F, S>(listener: TcpListener, tls: TlsAcceptor, stop: watch::Receiver<bool>, serve: S)
+pub async fn listen<F, S>(listener: TcpListener, entrance: Entrance, stop: watch::Receiver<bool>, serve: S)
 where
     S: Fn(Connection) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
@@ -51,10 +64,10 @@ where
                 continue;
             }
         };
-        let (tls, serve) = (tls.clone(), Arc::clone(&serve));
+        let (entrance, serve) = (entrance.clone(), Arc::clone(&serve));
         open.spawn(async move {
             let _place = place;
-            if let Some(connection) = handshake(&tls, stream, address).await {
+            if let Some((connection, _of_address)) = handshake(&entrance, stream, address).await {
                 serve(connection).await;
             }
         });
@@ -70,11 +83,12 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<A
     Ok((PromptStream::new(stream)?, address, place))
 }
 
-async fn handshake(tls: &TlsAcceptor, stream: PromptStream, address: SocketAddr) -> Option<Connection> {
-    let stream = shake_hands(tls, stream, address).await?;
+async fn handshake(entrance: &Entrance, mut stream: PromptStream, address: SocketAddr) -> Option<(Connection, Place)> {
+    let (address, place) = entrance.gate.enter(&mut stream, address).await?;
+    let stream = shake_hands(&entrance.tls, stream, address).await?;
     let (_, session) = stream.get_ref();
     let certificates = session.peer_certificates().unwrap_or_default().iter().map(|der| der.to_vec()).collect();
     let server_name = session.server_name().map(str::to_owned);
     let peer = Peer { certificates, address };
-    Some(Connection { stream, peer, server_name })
+    Some((Connection { stream, peer, server_name }, place))
 }

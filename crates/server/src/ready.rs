@@ -4,6 +4,7 @@ use std::{
     io,
     os::{linux::net::SocketAddrExt as _, unix::net},
     path::Path,
+    sync::atomic::Ordering,
     time::Duration,
 };
 
@@ -16,12 +17,13 @@ use crate::doors::Doors;
 /// Time for the store to answer. Load balancers ask every few seconds.
 const STORE_MAX: Duration = Duration::from_secs(2);
 
-/// Whether this node can do its work now: whether its store answers.
+/// Whether this node can do its work now: whether its store answers, and it is not about to stop.
 pub async fn answer(doors: &Doors) -> Response<Bytes> {
-    let ready = matches!(timeout(STORE_MAX, doors.directory.services()).await, Ok(Ok(_)));
-    let (status, body) = match ready {
-        true => (StatusCode::OK, "{\"status\":\"ready\"}"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "{\"status\":\"the store does not answer\"}"),
+    let answers = matches!(timeout(STORE_MAX, doors.directory.services()).await, Ok(Ok(_)));
+    let (status, body) = match (answers, doors.leaving.load(Ordering::Relaxed)) {
+        (true, false) => (StatusCode::OK, "{\"status\":\"ready\"}"),
+        (true, true) => (StatusCode::SERVICE_UNAVAILABLE, "{\"status\":\"about to stop\"}"),
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "{\"status\":\"the store does not answer\"}"),
     };
     let response = Response::builder().status(status).header(header::CONTENT_TYPE, "application/json; charset=utf-8");
     response.body(Bytes::from_static(body.as_bytes())).unwrap_or_default()

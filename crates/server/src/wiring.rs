@@ -4,7 +4,6 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
-use tokio_rustls::TlsAcceptor;
 use tracing::info;
 use usher_domain::{
     IdScope, Secret,
@@ -14,7 +13,14 @@ use usher_domain::{
 };
 use usher_provisioning::{Engine, Transport};
 
-use crate::{StartError, amqp, doors::Doors, eraser, https, listener, mqtt, ports::Bound};
+use crate::{
+    StartError, amqp,
+    doors::Doors,
+    eraser, https,
+    listener::{self, Entrance},
+    mqtt,
+    ports::Bound,
+};
 
 /// Open doors.
 pub struct Open {
@@ -29,7 +35,7 @@ impl Open {
     pub fn doors(
         doors: &Arc<Doors>,
         clock: &Arc<dyn Clock>,
-        acceptor: &TlsAcceptor,
+        entrance: &Entrance,
         [https_port, mqtts_port, amqps_port]: [Bound; 3],
         alone: bool,
     ) -> Self {
@@ -37,19 +43,19 @@ impl Open {
         let mut tasks = JoinSet::new();
         for socket in https_port.listeners {
             let (doors, stop) = (Arc::clone(doors), stopping.clone());
-            tasks.spawn(listener::listen(socket, acceptor.clone(), stopping.clone(), move |connection| {
+            tasks.spawn(listener::listen(socket, entrance.clone(), stopping.clone(), move |connection| {
                 https::serve(Arc::clone(&doors), connection, stop.clone())
             }));
         }
         for socket in mqtts_port.listeners {
             let (doors, stop) = (Arc::clone(doors), stopping.clone());
-            tasks.spawn(listener::listen(socket, acceptor.clone(), stopping.clone(), move |connection| {
+            tasks.spawn(listener::listen(socket, entrance.clone(), stopping.clone(), move |connection| {
                 mqtt::serve(Arc::clone(&doors), connection.stream, connection.peer, Transport::Mqtt, stop.clone())
             }));
         }
         for socket in amqps_port.listeners {
             let (doors, stop) = (Arc::clone(doors), stopping.clone());
-            tasks.spawn(listener::listen(socket, acceptor.clone(), stopping.clone(), move |connection| {
+            tasks.spawn(listener::listen(socket, entrance.clone(), stopping.clone(), move |connection| {
                 amqp::serve(Arc::clone(&doors), connection.stream, connection.peer, Transport::Amqp, stop.clone())
             }));
         }

@@ -5,7 +5,11 @@ mod ground;
 mod options;
 mod service;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use tokio_rustls::TlsAcceptor;
 use usher_api_hub::HubRest;
@@ -25,9 +29,12 @@ pub(crate) use self::{ground::unreadable, service::refused};
 use crate::{
     StartError, dev_limits,
     doors::Doors,
+    gate::Gate,
     latency,
     linked_hubs::LinkedHubs,
-    links, login_key,
+    links,
+    listener::Entrance,
+    login_key,
     manifest::Manifest,
     oidc,
     ports::{Bound, bind},
@@ -82,6 +89,7 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     let names = served_names(&ground, &options).await?;
     let config = tls::server_config(names.clone());
     let acceptor = TlsAcceptor::from(config.map_err(|error| StartError::internal("setting up TLS", &error))?);
+    let entrance = Entrance { tls: acceptor, gate: Arc::new(Gate::open(Arc::clone(&ground.clock))) };
 
     let bound = bind_all(&options).await?;
     let ports = [bound[0].port, bound[1].port, bound[2].port];
@@ -94,6 +102,7 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     let probing = probes::Probing { directory: Arc::clone(&ground.directory), probes: probed, entropy: Arc::clone(&ground.entropy) };
     let doors = Arc::new(Doors {
         started: engine.now(),
+        leaving: AtomicBool::new(false),
         directory: Arc::clone(&ground.directory),
         engine,
         service: ServiceApi::new(Arc::clone(&ground.directory), Arc::clone(&ground.clock), Arc::clone(&ground.entropy)),
@@ -103,7 +112,7 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
         linked_hubs: Arc::clone(&linked_hubs),
     });
     // No other process can have the embedded store open: whatever is unfinished in it is this process's to finish.
-    let mut open = Open::doors(&doors, &ground.clock, &acceptor, bound, true);
+    let mut open = Open::doors(&doors, &ground.clock, &entrance, bound, true);
     open.run(|stop| probing.run(stop));
     manifest.write(&options.state).map_err(|error| folder_error(&options.state, &error))?;
     let remote_hubs = links::remote(&tenant);

@@ -1,11 +1,15 @@
-//! The server's certificate from files, and the names it is good for.
+//! The server's certificate from files, and the names it is good for. The files may be replaced while the server runs.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use rustls::{
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-    sign::{CertifiedKey, SingleCertAndKey},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
 };
 use usher_api_management::Site;
 use usher_domain::HubName;
@@ -14,10 +18,14 @@ use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude
 
 use crate::StartError;
 
-/// A certificate with its key and names.
+/// A certificate with its key and names, and where they come from.
 pub struct Certificate {
-    /// For TLS.
-    pub served: Arc<SingleCertAndKey>,
+    files: (PathBuf, PathBuf),
+    current: RwLock<Served>,
+}
+
+struct Served {
+    identity: Arc<CertifiedKey>,
     /// DNS names, some with a wildcard.
     names: Vec<String>,
 }
@@ -25,6 +33,46 @@ pub struct Certificate {
 impl Certificate {
     /// Reads PEM files.
     pub fn read(certificate: &Path, key: &Path) -> Result<Self, StartError> {
+        let current = RwLock::new(Served::read(certificate, key)?);
+        Ok(Self { files: (certificate.to_owned(), key.to_owned()), current })
+    }
+
+    /// Reads the files again; new connections get what is in them. Says whether there was something new. Where they cannot be used,
+    /// perhaps since only one of them was replaced yet, what was read before stays.
+    pub fn renew(&self) -> Result<bool, StartError> {
+        let found = Served::read(&self.files.0, &self.files.1)?;
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let is_new = found.identity.cert != current.identity.cert;
+        if is_new {
+            *current = found;
+        }
+        Ok(is_new)
+    }
+
+    /// Whether clients that look for this name accept the certificate (RFC 9525 section 6.3: a wildcard stands for one label).
+    fn covers(&self, name: &str) -> bool {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.names.iter().any(|served| match served.strip_prefix("*.") {
+            Some(parent) => name.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(parent)),
+            None => served.eq_ignore_ascii_case(name),
+        })
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner).identity))
+    }
+}
+
+impl std::fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Certificate").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+impl Served {
+    fn read(certificate: &Path, key: &Path) -> Result<Self, StartError> {
         let unusable = |path: &Path, why: String| {
             let next = "tls.certificate is a PEM file with the chain, leaf first; tls.key one with the leaf's private key.";
             StartError::new(format!("{}: {why}", path.display()), next)
@@ -36,15 +84,7 @@ impl Certificate {
         let private = PrivateKeyDer::from_pem_file(key).map_err(|why| unusable(key, why.to_string()))?;
         let identity = CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider());
         let identity = identity.map_err(|why| unusable(key, format!("it does not belong to {}: {why}", certificate.display())))?;
-        Ok(Self { served: Arc::new(SingleCertAndKey::from(identity)), names })
-    }
-
-    /// Whether clients that look for this name accept the certificate (RFC 9525 section 6.3: a wildcard stands for one label).
-    fn covers(&self, name: &str) -> bool {
-        self.names.iter().any(|served| match served.strip_prefix("*.") {
-            Some(parent) => name.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(parent)),
-            None => served.eq_ignore_ascii_case(name),
-        })
+        Ok(Self { identity: Arc::new(identity), names })
     }
 }
 
@@ -60,7 +100,7 @@ pub struct NodeSite {
     /// The hubs in this installation.
     pub hubs: Arc<EmbeddedHubs>,
     /// The certificate.
-    pub certificate: Certificate,
+    pub certificate: Arc<Certificate>,
 }
 
 impl Site for NodeSite {
@@ -100,6 +140,11 @@ mod tests {
         for (chain, key) in [(&chain, &wrong), (&key, &key), (&chain, &chain), (&folder.join("none"), &key)] {
             assert!(Certificate::read(chain, key).is_err());
         }
+        assert!(!certificate.renew().unwrap());
+        std::fs::write(&chain, other.cert.pem()).unwrap();
+        assert!(certificate.renew().is_err() && certificate.covers("dps.example.com"), "half of a new pair is not taken");
+        std::fs::write(&key, other.signing_key.serialize_pem()).unwrap();
+        assert!(certificate.renew().unwrap() && !certificate.renew().unwrap());
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{fmt, net::IpAddr, path::PathBuf};
 
+use ipnetwork::IpNetwork;
 use serde::Deserialize;
 use usher_domain::Secret;
 
@@ -44,6 +45,9 @@ pub struct Config {
     /// Seconds for open requests and operations to end once the server is told to stop.
     #[serde(default = "drain_seconds")]
     pub drain_seconds: u64,
+    /// Seconds between the word that the server is to stop and its doors closing, in which `/ready` says no.
+    #[serde(default)]
+    pub drain_delay_seconds: u64,
     /// Names of hubs inside this installation.
     #[serde(default)]
     pub embedded_hubs: Vec<String>,
@@ -74,12 +78,27 @@ pub struct Listen {
     pub mqtts: u16,
     /// AMQP over TLS.
     pub amqps: u16,
+    /// Networks of load balancers that begin each connection with a PROXY header.
+    pub proxies: Vec<IpNetwork>,
+    /// Connections that one address may have at a time; 0 is no limit.
+    pub connections_per_address: u32,
+    /// New connections of one address in a second; 0 is no limit.
+    pub new_connections_per_address: u32,
 }
 
 impl Default for Listen {
     fn default() -> Self {
         let addresses = vec![IpAddr::from([0; 4]), IpAddr::from([0_u16; 8])];
-        Self { addresses, https: 443, mqtts: 8883, amqps: 5671 }
+        Self {
+            addresses,
+            https: 443,
+            mqtts: 8883,
+            amqps: 5671,
+            proxies: Vec::new(),
+            // A plant behind one address gets in; one address does not take all of a node's places.
+            connections_per_address: 10_000,
+            new_connections_per_address: 1_000,
+        }
     }
 }
 

@@ -4,12 +4,17 @@
 mod bootstrap;
 mod certificate;
 mod config;
+mod renewal;
 mod settings;
 mod store;
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio_rustls::TlsAcceptor;
@@ -20,6 +25,7 @@ use usher_domain::{
     Secret,
     clock::{Clock, Entropy},
     ids::hex,
+    service_limits::Rate,
 };
 use usher_hub_embedded::EmbeddedHubs;
 use usher_latency::LatencyMap;
@@ -32,8 +38,10 @@ use crate::{
     StartError,
     ambient::{SystemClock, SystemEntropy},
     doors::Doors,
+    gate::{AddressLimits, Gate},
     latency,
     linked_hubs::LinkedHubs,
+    listener::Entrance,
     login_key, oidc,
     ports::bind,
     probes, ready, tls, trust, webhook,
@@ -45,7 +53,9 @@ use settings::Settings;
 /// A running node.
 pub struct Serving {
     open: Open,
-    drain: std::time::Duration,
+    doors: Arc<Doors>,
+    drain: Duration,
+    drain_delay: Duration,
     ready_file: Option<PathBuf>,
 }
 
@@ -56,6 +66,11 @@ impl Serving {
         ready::tell_systemd("STOPPING=1");
         if let Some(path) = &self.ready_file {
             let _ = std::fs::remove_file(path);
+        }
+        self.doors.leaving.store(true, Ordering::Relaxed);
+        if !self.drain_delay.is_zero() {
+            info!(seconds = self.drain_delay.as_secs(), "not ready any more; the doors stay open until load balancers have noticed");
+            tokio::time::sleep(self.drain_delay).await;
         }
         self.open.close(self.drain).await;
     }
@@ -70,11 +85,11 @@ pub async fn start(config: &Path, ready_file: Option<PathBuf>) -> Result<Serving
         let next = "docs/usher.example.toml shows every setting.";
         StartError::new(format!("the configuration {}: {mistake}", config.display()), next)
     })?;
-    let certificate = Certificate::read(&settings.tls.certificate, &settings.tls.key)?;
+    let certificate = Arc::new(Certificate::read(&settings.tls.certificate, &settings.tls.key)?);
     let outgoing = trust::outgoing(&settings.hub_trust, "hub_trust")?;
     let webhook = webhook::webhook(&settings.webhook_trust, "webhook_trust")?;
     let (latency, probed) = latency::load(settings.latency.as_deref())?;
-    let tls = tls::server_config(certificate.served.clone()).map_err(|error| StartError::internal("setting up TLS", &error))?;
+    let tls = tls::server_config(certificate.clone()).map_err(|error| StartError::internal("setting up TLS", &error))?;
     let (store, alone) = store::open(&settings.store).await?;
     let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
     let system = Vault::open_tenant(Arc::clone(&store), &settings.master, TenantId(0)).await.map_err(|error| unreadable(&error))?;
@@ -92,10 +107,12 @@ pub async fn start(config: &Path, ready_file: Option<PathBuf>) -> Result<Serving
     let linked_hubs = Arc::new(LinkedHubs::new(Arc::clone(&hubs), outgoing, Arc::clone(&clock)));
     let probing = probes::Probing { directory: Arc::clone(&directory), probes: probed, entropy: Arc::clone(&entropy) };
     let calls = Ports { directory, hubs: linked_hubs.clone(), webhook, clock: Arc::clone(&clock), entropy };
-    let site = NodeSite { hubs: Arc::clone(&hubs), certificate };
+    let site = NodeSite { hubs: Arc::clone(&hubs), certificate: Arc::clone(&certificate) };
     let management = management(&calls, site, &settings, https).with_login(login).with_oidc(oidc);
     let doors = Arc::new(doors(calls, latency, linked_hubs, hubs, management));
-    let mut open = Open::doors(&doors, &clock, &TlsAcceptor::from(tls), ports, alone);
+    let entrance = Entrance { tls: TlsAcceptor::from(tls), gate: Arc::new(gate(&settings.listen, &clock)) };
+    let mut open = Open::doors(&doors, &clock, &entrance, ports, alone);
+    open.run(|stop| renewal::watch(certificate, stop));
     open.run(|stop| probing.run(stop));
     if let Some(path) = &ready_file {
         let text = format!("{{\"https\":{https},\"mqtts\":{mqtts},\"amqps\":{amqps}}}\n");
@@ -104,7 +121,7 @@ pub async fn start(config: &Path, ready_file: Option<PathBuf>) -> Result<Serving
     }
     info!(https, mqtts, amqps, version = env!("CARGO_PKG_VERSION"), "ready");
     ready::tell_systemd("READY=1");
-    Ok(Serving { open, drain: settings.drain, ready_file })
+    Ok(Serving { open, doors, drain: settings.drain, drain_delay: settings.drain_delay, ready_file })
 }
 
 async fn open_hubs(
@@ -139,6 +156,13 @@ async fn ports(settings: &Settings) -> Result<[crate::ports::Bound; 3], StartErr
     Ok([https, mqtts, amqps])
 }
 
+fn gate(listen: &config::Listen, clock: &Arc<dyn Clock>) -> Gate {
+    let limit = |number: u32| (number > 0).then_some(number);
+    let new = limit(listen.new_connections_per_address).map(|count| Rate::of(count, 1));
+    let limits = AddressLimits { open: limit(listen.connections_per_address), new };
+    Gate::new(listen.proxies.clone(), limits, Arc::clone(clock))
+}
+
 fn management(ports: &Ports, site: NodeSite, settings: &Settings, https_port: u16) -> ManagementApi {
     let entropy = Arc::clone(&ports.entropy);
     let settings = ManagementSettings {
@@ -157,6 +181,7 @@ fn doors(ports: Ports, latency: LatencyMap, linked_hubs: Arc<LinkedHubs>, hubs: 
     let engine = Engine::new(ports).with_latency(latency).with_journal(Journal::start());
     Doors {
         started: engine.now(),
+        leaving: AtomicBool::new(false),
         service: usher_api_service::ServiceApi::new(Arc::clone(&directory), clock, entropy),
         hub_rest: HubRest::new(Arc::clone(&hubs)),
         linked_hubs,

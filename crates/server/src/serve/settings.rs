@@ -50,6 +50,8 @@ pub struct Settings {
     pub limits: ServiceLimits,
     /// Time to drain.
     pub drain: Duration,
+    /// Time for load balancers to notice, before that.
+    pub drain_delay: Duration,
     /// Hubs inside this installation.
     pub embedded_hubs: Vec<HubName>,
     /// The service to make.
@@ -108,6 +110,9 @@ fn resolve(config: Config, text: &str) -> Result<Settings, Mistake> {
     if config.drain_seconds > DRAIN_MAX_S {
         return Err(wrong("drain_seconds", format!("at most {DRAIN_MAX_S}")));
     }
+    if config.drain_delay_seconds > DRAIN_MAX_S {
+        return Err(wrong("drain_delay_seconds", format!("at most {DRAIN_MAX_S}")));
+    }
     if config.listen.addresses.is_empty() {
         return Err(wrong("listen.addresses", "there must be at least one".into()));
     }
@@ -135,6 +140,7 @@ fn resolve(config: Config, text: &str) -> Result<Settings, Mistake> {
         limits,
         device_host: config.device_host,
         drain: Duration::from_secs(config.drain_seconds),
+        drain_delay: Duration::from_secs(config.drain_delay_seconds),
     })
 }
 
