@@ -96,7 +96,7 @@ def serve_a_device(container):
         key = b64(os.urandom(32))
         enroll = buildah(
             "run", "--user", "root", container, "--", "sh", "-c",
-            f"cd /var/lib/usher && ln -sfn dev .usher && usher enrollment create im-behaelter --symmetric-key '{key}' --json")
+            f"usher enrollment create im-behaelter --symmetric-key '{key}' --state /var/lib/usher/dev --json")
         assert json.loads(enroll)["registrationId"] == "im-behaelter", enroll
         client = ProvisioningDeviceClient.create_from_symmetric_key(
             provisioning_host=dev["device"]["host"], id_scope=dev["idScope"], registration_id="im-behaelter", symmetric_key=key,
