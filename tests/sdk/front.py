@@ -116,6 +116,14 @@ def haproxy(version):
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def ended(connection):
+    """Whether the node has closed it, politely or not."""
+    try:
+        return connection.recv(100) == b""
+    except ConnectionResetError:
+        return True
+
+
 def can_connect(host, port):
     try:
         socket.create_connection((host, port), timeout=1).close()
@@ -156,7 +164,7 @@ def told_addresses(node, device):
         [node.process.args[0], "explain", device, "--json", "--url", f"https://{NAME}", "--trust", node.certificate], env=environment,
         capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return {attempt["address"] for attempt in json.loads(done.stdout)["attempts"]}
+    return {attempt["peer"] for attempt in json.loads(done.stdout)["attempts"]}
 
 
 @contextlib.contextmanager
@@ -199,7 +207,7 @@ def only_from_the_balancer(binary):
         assert call(node, "GET", "/health", host=NODE)[0] == 200
         with socket.create_connection((NODE, 443), timeout=10, source_address=(FRONT, 0)) as silent:
             silent.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(32))
-            assert silent.recv(100) == b""
+            assert ended(silent)
         node.until_logged("proxy.header")
         assert "10.9.9.9" not in node.log()
 
@@ -210,7 +218,7 @@ def limits_of_an_address(binary):
         held = [socket.create_connection((NODE, 443), timeout=10, source_address=(CLIENT, 0)) for _ in range(3)]
         time.sleep(0.2)
         with socket.create_connection((NODE, 443), timeout=10, source_address=(CLIENT, 0)) as refused:
-            assert refused.recv(1) == b""
+            assert ended(refused)
         node.until_logged("address.connections")
         assert call(node, "GET", "/health", host=NODE, source="127.0.8.78")[0] == 200, "another address suffers"
         for connection in held:

@@ -21,7 +21,9 @@ import apis  # noqa: E402
 import az  # noqa: E402
 import bad  # noqa: E402
 import cases  # noqa: E402
+import docs  # noqa: E402
 import explain  # noqa: E402
+import front  # noqa: E402
 import latency_policy  # noqa: E402
 import management  # noqa: E402
 import metrics  # noqa: E402
@@ -30,6 +32,7 @@ import nodes  # noqa: E402
 import remote_hubs  # noqa: E402
 import oidc  # noqa: E402
 import openapi  # noqa: E402
+import packages  # noqa: E402
 import reprovision  # noqa: E402
 import tenants  # noqa: E402
 import throttling  # noqa: E402
@@ -156,6 +159,9 @@ APART = {
     "limits": throttling,
     "many nodes": nodes,
     "OIDC": oidc,
+    "in front": front,
+    "documents": docs,
+    "packages": packages,
 }
 
 

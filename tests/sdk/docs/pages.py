@@ -88,7 +88,7 @@ def with_commands():
         page = read(path)
         for block in page.blocks:
             test = block.told.get("tested by")
-            if test is not None and not (ROOT / test.split()[0]).exists():
+            if test is not None and not (ROOT / test.split()[0].rstrip(",;:")).exists():
                 raise AssertionError(f"{page.name} names a test that is not there: {test}")
             if block.told.get("not run") == "":
                 raise AssertionError(f"{page.name}: a block is left out without a reason:\n{block.text}")
