@@ -18,6 +18,7 @@ os.chdir(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.getcwd())
 
 import apis  # noqa: E402
+import audit  # noqa: E402
 import az  # noqa: E402
 import bad  # noqa: E402
 import cases  # noqa: E402
@@ -175,6 +176,7 @@ def run_all(server, binary, only, rows, others):
         others += run_named("API", lambda: apis.all_cases(server))
         others += run_named("API", lambda: management.all_cases(server))
         others += run_named("API", lambda: metrics.all_cases(server))
+        others += run_named("API", lambda: audit.all_cases(server, binary))
         others += run_named("API", lambda: tenants.all_cases(server))
         others += run_named("OpenAPI", lambda: openapi.all_cases(server))
     if only in (None, "bad"):

@@ -29,6 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("usher-store-embedded", &["usher-store"]),
     ("usher-store-postgres", &["usher-store"]),
     ("usher-records", &["usher-domain", "usher-store", "usher-seal"]),
+    ("usher-audit", &["usher-domain", "usher-store", "usher-records"]),
     // use cases
     ("usher-registry", &["usher-domain", "usher-store", "usher-seal", "usher-records", "usher-attestation", "usher-throttle"]),
     (
@@ -50,8 +51,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("usher-hub-iothub", &["usher-domain", "usher-hub", "usher-attestation", "usher-outbound"]),
     // rim
     ("usher-api-device", &["usher-domain", "usher-provisioning", "usher-mqtt", "usher-amqp", "usher-wire"]),
-    ("usher-api-management", &["usher-domain", "usher-registry", "usher-records", "usher-attestation", "usher-throttle"]),
-    ("usher-api-service", &["usher-domain", "usher-registry", "usher-records", "usher-attestation"]),
+    ("usher-api-management", &["usher-domain", "usher-audit", "usher-registry", "usher-records", "usher-attestation", "usher-throttle"]),
+    ("usher-api-service", &["usher-domain", "usher-audit", "usher-registry", "usher-records", "usher-attestation"]),
     ("usher-api-hub", &["usher-domain", "usher-hub-embedded", "usher-attestation", "usher-mqtt", "usher-amqp", "usher-wire"]),
     ("usher-device", &["usher-domain", "usher-attestation", "usher-mqtt", "usher-amqp", "usher-wire", "usher-websocket"]),
     // wiring: may use every room

@@ -1,26 +1,27 @@
 //! Who may come in: holders of the admin token, of a token from a log-in, or of one from the OIDC issuer where there is one.
 
 use http::{HeaderMap, header};
+use usher_audit::Actor;
 
 use crate::{ManagementApi, answer::Refused, login::Worth, oidc::Rejection};
 
 impl ManagementApi {
     /// Every request needs a token, whatever it asks for: a stranger must not learn which services there are.
-    pub(crate) async fn authenticate(&self, headers: &HeaderMap) -> Result<(), Refused> {
+    pub(crate) async fn authenticate(&self, headers: &HeaderMap) -> Result<Actor, Refused> {
         let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let shown = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
         let token = shown.ok_or_else(Refused::unauthenticated)?;
         let expected = self.settings.token.expose().as_bytes();
         if aws_lc_rs::constant_time::verify_slices_are_equal(token.as_bytes(), expected).is_ok() {
-            return Ok(());
+            return Ok(Actor::Administrator);
         }
         match self.login.as_ref().map(|login| login.judge(token, self.ports.clock.now())) {
-            Some(Worth::Good) => return Ok(()),
+            Some(Worth::Good) => return Ok(Actor::Administrator),
             Some(Worth::Expired) => return Err(rejected(&Rejection::Expired)),
             Some(Worth::Foreign) | None => {}
         }
         let oidc = self.oidc.as_ref().ok_or_else(Refused::unauthenticated)?;
-        oidc.verify(token).await.map_err(|why| rejected(&why))
+        oidc.verify(token).await.map(Actor::Issuer).map_err(|why| rejected(&why))
     }
 
     /// Whether a request with these headers comes from an administrator.

@@ -7,6 +7,7 @@
 mod admit;
 mod answer;
 mod attempts;
+mod audit;
 mod certificates;
 mod describe;
 mod hubs;
@@ -30,6 +31,7 @@ use usher_domain::{
     service::ProvisioningService,
     service_limits::ServiceLimits,
 };
+use usher_audit::AuditLog;
 use usher_registry::Directory;
 
 pub use answer::Refused;
@@ -94,6 +96,7 @@ pub struct ManagementApi {
     settings: Settings,
     login: Option<Login>,
     oidc: Option<Oidc>,
+    audit: Option<AuditLog>,
 }
 
 /// The Azure resource ID of a service.
@@ -115,7 +118,7 @@ pub fn claims(path: &str) -> bool {
 impl ManagementApi {
     /// The API over these ports.
     pub fn new(ports: Ports, settings: Settings) -> Self {
-        Self { ports, settings, login: None, oidc: None }
+        Self { ports, settings, login: None, oidc: None, audit: None }
     }
 
     /// The same with a log-in, for tools that cannot send the admin token itself.
@@ -130,6 +133,12 @@ impl ManagementApi {
         Self { oidc, ..self }
     }
 
+    /// The same with every change written down in the audit log.
+    #[must_use]
+    pub fn with_audit(self, audit: AuditLog) -> Self {
+        Self { audit: Some(audit), ..self }
+    }
+
     /// Answers a request.
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         let mut random = [0; 16];
@@ -139,7 +148,7 @@ impl ManagementApi {
             let base = format!("https://{}", self.settings.with_port(&self.settings.device_host));
             return login.answer(&route, &request, &base, &self.settings.token, (self.ports.clock.now(), &tracking_id));
         }
-        let outcome = self.answer(&request).await;
+        let outcome = self.answer(&request, &tracking_id).await;
         let (method, path) = (request.method(), request.uri().path().chars().take(300).collect::<String>());
         match &outcome {
             Err(refused) => tracing::warn!(%tracking_id, %method, path, check = refused.code, detail = refused.message,
@@ -150,13 +159,21 @@ impl ManagementApi {
         respond(outcome, &tracking_id)
     }
 
-    async fn answer(&self, request: &Request<Bytes>) -> Result<Answer, Refused> {
-        self.authenticate(request.headers()).await?;
+    async fn answer(&self, request: &Request<Bytes>, tracking_id: &TrackingId) -> Result<Answer, Refused> {
+        let actor = self.authenticate(request.headers()).await?;
         let query = request.uri().query().unwrap_or_default();
         if !query.split('&').any(|pair| pair.to_ascii_lowercase().starts_with("api-version=")) {
             return Err(Refused::bad("MissingApiVersionParameter", "The api-version query parameter is missing."));
         }
-        match (Route::of(request.uri().path())?, request.method().as_str()) {
+        let route = Route::of(request.uri().path())?;
+        let entry = self.begin(actor, &route, request, tracking_id).await?;
+        let outcome = self.carry_out(route, request).await;
+        self.end(entry, &outcome).await;
+        outcome
+    }
+
+    async fn carry_out(&self, route: Route, request: &Request<Bytes>) -> Result<Answer, Refused> {
+        match (route, request.method().as_str()) {
             (Route::Operations, "GET") => Ok(operations()),
             (Route::Tenants, "GET") => Ok(Answer::ok(json!({ "value": [describe::tenant()] }))),
             (Route::Subscriptions, "GET") => Ok(Answer::ok(json!({ "value": [describe::subscription()] }))),
@@ -165,6 +182,8 @@ impl ManagementApi {
             (Route::Group(name), "GET" | "PUT") => Ok(Answer::ok(describe::group(&name, usher_domain::resource::DEFAULT_LOCATION))),
             (Route::CheckName, "POST") => self.check_name(request.body()).await,
             (Route::Hubs, "GET") => self.hub_names().await,
+            (Route::Audit, "GET") => self.audit_page(request).await,
+            (Route::AuditProof, "GET") => self.audit_proof(request).await,
             (Route::Services(group), "GET") => self.services(group.as_deref()).await,
             (Route::Service(place, part), _) => self.of_service(&place, part, request).await,
             (Route::CheckName, _) => Err(Refused::method("POST")),

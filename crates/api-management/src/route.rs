@@ -26,6 +26,10 @@ pub enum Route {
     CheckName,
     /// The hubs, as IoT Hub's own management API lists them.
     Hubs,
+    /// Who changed what; usher's own.
+    Audit,
+    /// Whether the audit log is whole; usher's own.
+    AuditProof,
     /// All services, of the subscription or of a group.
     Services(Option<String>),
     /// A service, or something of it.
@@ -98,10 +102,12 @@ fn in_subscription(rest: &[&str]) -> Result<Route, Refused> {
         [g, group, p, d, rest @ ..] if is(g, "resourceGroups") && is(p, "providers") && is(d, "Microsoft.Devices") => {
             in_group(group_name(group)?, rest)
         }
+        [p, d, log, proof] if is(p, "providers") && is(d, "Microsoft.Devices") && is(log, "auditLog") && is(proof, "verify") => Ok(Route::AuditProof),
         [p, d, kind] if is(p, "providers") && is(d, "Microsoft.Devices") => match *kind {
             kind if is(kind, "checkProvisioningServiceNameAvailability") => Ok(Route::CheckName),
             kind if is(kind, "provisioningServices") => Ok(Route::Services(None)),
             kind if is(kind, "IotHubs") => Ok(Route::Hubs),
+            kind if is(kind, "auditLog") => Ok(Route::Audit),
             _ => Err(unknown()),
         },
         _ => Err(unknown()),

@@ -17,11 +17,11 @@ use usher_registry::{Directory, Tenant};
 
 use crate::denial::Denial;
 
-/// Finds the service and lets the request in, or says why not.
+/// Finds the service and lets the request in, or says why not. Tells the service, and the policy that opened the door.
 ///
 /// The service is the one whose host name the request names. Where it names none of ours, as behind a proxy or by IP address, it is
 /// the one that the token is for; the token has to be valid there all the same.
-pub(crate) async fn authorize(directory: &Directory, request: &Request<Bytes>, right: Right, now: Timestamp) -> Result<Tenant, Denial> {
+pub(crate) async fn authorize(directory: &Directory, request: &Request<Bytes>, right: Right, now: Timestamp) -> Result<(Tenant, String), Denial> {
     let token = token(request)?;
     let tenant = match directory.by_host(requested_host(request)).await? {
         Some(tenant) => tenant,
@@ -33,8 +33,8 @@ pub(crate) async fn authorize(directory: &Directory, request: &Request<Bytes>, r
             )
         })?,
     };
-    check(&tenant.service, &token, request, right, now)?;
-    Ok(tenant)
+    let policy = check(&tenant.service, &token, request, right, now)?.name.clone();
+    Ok((tenant, policy))
 }
 
 fn token(request: &Request<Bytes>) -> Result<SasToken, Denial> {
@@ -57,7 +57,13 @@ fn token(request: &Request<Bytes>) -> Result<SasToken, Denial> {
         .map_err(|why| Denial::locked("token.malformed", why.to_string(), "Let an SDK make the token, or compare its form."))
 }
 
-fn check(service: &ProvisioningService, token: &SasToken, request: &Request<Bytes>, right: Right, now: Timestamp) -> Result<(), Denial> {
+fn check<'a>(
+    service: &'a ProvisioningService,
+    token: &SasToken,
+    request: &Request<Bytes>,
+    right: Right,
+    now: Timestamp,
+) -> Result<&'a AccessPolicy, Denial> {
     if !is_for(service, token, request.uri().path()) {
         let detail = format!("the token is for {:.200}, the request is for {}", token.resource(), service.host_name);
         return Err(Denial::locked("token.resource", detail, "Sign the service's host name, or the path itself."));
@@ -65,7 +71,7 @@ fn check(service: &ProvisioningService, token: &SasToken, request: &Request<Byte
     let policy = policy(service, token)?;
     verify(policy, token, now)?;
     if policy.allows(right) {
-        return Ok(());
+        return Ok(policy);
     }
     let detail = format!("The shared access policy {} lacks the right {right:?}.", policy.name);
     Err(Denial::right(detail, "Use another policy, or give this one the right."))

@@ -75,7 +75,6 @@ impl Denial {
         response.body(Bytes::from(self.answer.body(tracking_id, now))).unwrap_or_default()
     }
 
-    #[cfg(test)]
     pub fn status(&self) -> u16 {
         self.answer.code.status()
     }

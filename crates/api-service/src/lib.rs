@@ -4,6 +4,7 @@
 //! This room reads requests, asks for a token with the right for the operation, and words the answers; every rule about records is
 //! the registry's. One door leads in, [`ServiceApi::handle`], and past it nothing is reached without a token.
 
+mod audited;
 mod authorize;
 mod denial;
 mod endpoints;
@@ -20,19 +21,25 @@ use usher_domain::{
     ErrorCode, ServiceError, Timestamp, TrackingId,
     clock::{Clock, Entropy},
 };
+use usher_audit::AuditLog;
 use usher_registry::Directory;
 
 pub use openapi::{OPENAPI, OPENAPI_PATH, openapi};
 pub use request::BODY_BYTES_MAX;
 pub use route::{Door, doors};
 
-use crate::{denial::Denial, reply::Reply};
+use crate::{audited::Visit, denial::Denial, reply::Reply};
+
+/// From where a request comes, among its extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientAddress(pub std::net::IpAddr);
 
 /// The service API of one node.
 pub struct ServiceApi {
     directory: Arc<Directory>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    audit: Option<AuditLog>,
 }
 
 /// Whether a path belongs to the service API. The device API's paths begin with an ID scope, the hub's with other words.
@@ -43,14 +50,20 @@ pub fn claims(path: &str) -> bool {
 impl ServiceApi {
     /// The API over these services. Randomness names requests, in answers and in the log.
     pub fn new(directory: Arc<Directory>, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { directory, clock, entropy }
+        Self { directory, clock, entropy, audit: None }
+    }
+
+    /// The same with every change written down in the audit log.
+    #[must_use]
+    pub fn with_audit(self, audit: AuditLog) -> Self {
+        Self { audit: Some(audit), ..self }
     }
 
     /// Answers a request. Its body is expected whole; it is refused if larger than [`BODY_BYTES_MAX`].
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         let tracking_id = self.new_tracking_id();
         let now = self.clock.now();
-        match self.answer(&request, now).await {
+        match self.answer(&request, &tracking_id, now).await {
             Ok(reply) => reply.respond(&tracking_id),
             Err(denial) => {
                 denial.log(&request, &tracking_id);
@@ -59,12 +72,16 @@ impl ServiceApi {
         }
     }
 
-    async fn answer(&self, request: &Request<Bytes>, now: Timestamp) -> Result<Reply, Denial> {
+    async fn answer(&self, request: &Request<Bytes>, tracking_id: &TrackingId, now: Timestamp) -> Result<Reply, Denial> {
         let route = route::find(request.method(), request.uri().path())?;
-        let tenant = authorize::authorize(&self.directory, request, route.door.right, now).await?;
+        let (tenant, policy) = authorize::authorize(&self.directory, request, route.door.right, now).await?;
         tenant.admit_operation(now)?;
         request::check(request, route.door.endpoint)?;
-        endpoints::call(&tenant, &route, request, now).await
+        let visit = Visit { request, tracking_id, policy, now };
+        let entry = self.begin(&tenant, &route, visit).await?;
+        let outcome = endpoints::call(&tenant, &route, request, now).await;
+        self.end(entry, &outcome).await;
+        outcome
     }
 
     fn new_tracking_id(&self) -> TrackingId {

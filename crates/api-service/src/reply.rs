@@ -35,6 +35,11 @@ impl Reply {
         Self { status: StatusCode::NO_CONTENT, body: Vec::new(), headers: Vec::new() }
     }
 
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
     /// The framed answer.
     pub fn respond(self, tracking_id: &TrackingId) -> Response<Bytes> {
         let mut response = Response::builder().status(self.status).header("x-ms-request-id", tracking_id.as_str());

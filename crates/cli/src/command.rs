@@ -8,7 +8,7 @@ use usher_domain::{HubName, IdScope};
 use usher_server::RemoteLink;
 
 use crate::oidc::OidcArguments;
-use crate::operate::{Explain, HubCommand, ServiceCommand, Usage};
+use crate::operate::{AuditCommand, Explain, HubCommand, ServiceCommand, Usage};
 
 /// usher shows each device to its seat: a self-hosted Device Provisioning Service, wire-compatible with Azure IoT Hub DPS.
 #[derive(Parser)]
@@ -37,6 +37,9 @@ pub enum Command {
     /// List, link, change and unlink a service's hubs
     #[command(subcommand)]
     Hub(HubCommand),
+    /// Show who changed what, and prove that the log of it is whole
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Show how many operations each service has done, by month
     Usage(Usage),
 }

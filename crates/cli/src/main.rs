@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         Command::Service(command) => runtime.block_on(operate::run_service(command)),
         Command::Hub(command) => runtime.block_on(operate::run_hub(command)),
         Command::Explain(arguments) => runtime.block_on(operate::run_explain(arguments)),
+        Command::Audit(command) => runtime.block_on(operate::run_audit(command)),
         Command::Usage(arguments) => runtime.block_on(operate::run_usage(arguments)),
     };
     // A connection that never ends must not keep the process.

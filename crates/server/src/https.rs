@@ -99,6 +99,7 @@ impl Visit {
             return metrics::answer(&self.doors, request.headers()).await;
         }
         if usher_api_service::claims(path) {
+            request.extensions_mut().insert(usher_api_service::ClientAddress(self.peer.address.ip()));
             return self.doors.service.handle(request).await;
         }
         if usher_api_management::claims(path) {

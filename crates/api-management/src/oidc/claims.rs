@@ -33,3 +33,12 @@ pub fn check_required(token: &Jwt<'_>, settings: &OidcSettings) -> Result<(), Re
         _ => Ok(()),
     }
 }
+
+/// Longest subject that is kept, in characters (OpenID Connect Core 1.0 section 2: 255).
+const SUBJECT_CHARS_MAX: usize = 255;
+
+/// Whose token it is, as the issuer calls them.
+pub fn subject(token: &Jwt<'_>) -> String {
+    let subject = token.claims.get("sub").and_then(|subject| subject.as_str()).unwrap_or_default();
+    subject.chars().take(SUBJECT_CHARS_MAX).collect()
+}

@@ -77,11 +77,12 @@ impl Oidc {
     ///
     /// # Errors
     /// See [`Rejection`].
-    pub async fn verify(&self, token: &str) -> Result<(), Rejection> {
+    pub async fn verify(&self, token: &str) -> Result<String, Rejection> {
         let token = Jwt::parse(token).map_err(malformed)?;
         claims::check(&token, &self.settings, self.clock.now())?;
         self.check_signature(&token).await?;
-        claims::check_required(&token, &self.settings)
+        claims::check_required(&token, &self.settings)?;
+        Ok(claims::subject(&token))
     }
 
     async fn check_signature(&self, token: &Jwt<'_>) -> Result<(), Rejection> {

@@ -1,6 +1,7 @@
 //! Operating an installation: `usher service`, `usher hub`, `usher usage`, `usher explain`. All of it speaks the management API, as any client does.
 
 mod arguments;
+mod audit;
 mod explain;
 mod hub;
 mod service;
@@ -14,6 +15,7 @@ use usher_domain::Secret;
 use usher_server::Manifest;
 
 pub use arguments::{Explain, HubCommand, ServiceCommand, Usage};
+pub use audit::{AuditCommand, run as run_audit};
 pub use explain::run as run_explain;
 pub use hub::run as run_hub;
 pub use service::run as run_service;

@@ -15,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use usher_api_hub::HubRest;
 use usher_api_management::{ManagementApi, Ports as ManagementPorts, Settings as ManagementSettings};
 use usher_api_service::ServiceApi;
+use usher_audit::AuditLog;
 use usher_domain::{Secret, service::LinkedHub};
 use usher_hub_embedded::EmbeddedHubs;
 use usher_provisioning::{Engine, Journal, Ports};
@@ -100,13 +101,15 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     let linked_hubs = Arc::new(LinkedHubs::new(Arc::clone(&ground.hubs), outgoing, Arc::clone(&ground.clock)));
     let engine = engine(&ground, &linked_hubs, &options)?.with_latency(latency).with_journal(Journal::start());
     let probing = probes::Probing { directory: Arc::clone(&ground.directory), probes: probed, entropy: Arc::clone(&ground.entropy) };
+    let audit = AuditLog::start(ground.system.clone());
     let doors = Arc::new(Doors {
         started: engine.now(),
         leaving: AtomicBool::new(false),
         directory: Arc::clone(&ground.directory),
         engine,
-        service: ServiceApi::new(Arc::clone(&ground.directory), Arc::clone(&ground.clock), Arc::clone(&ground.entropy)),
-        management: management(&ground, &options, token, ports[0], names).await?,
+        service: ServiceApi::new(Arc::clone(&ground.directory), Arc::clone(&ground.clock), Arc::clone(&ground.entropy))
+            .with_audit(audit.clone()),
+        management: management(&ground, &options, token, ports[0], names).await?.with_audit(audit),
         hubs: Arc::clone(&ground.hubs),
         hub_rest: HubRest::new(Arc::clone(&ground.hubs)),
         linked_hubs: Arc::clone(&linked_hubs),

@@ -21,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 use usher_api_hub::HubRest;
 use usher_api_management::{ManagementApi, Ports as ManagementPorts, Settings as ManagementSettings};
+use usher_audit::AuditLog;
 use usher_domain::{
     Secret,
     clock::{Clock, Entropy},
@@ -95,6 +96,7 @@ pub async fn start(config: &Path, ready_file: Option<PathBuf>) -> Result<Serving
     let system = Vault::open_tenant(Arc::clone(&store), &settings.master, TenantId(0)).await.map_err(|error| unreadable(&error))?;
     let directory = Directory::open(store, settings.master.clone()).await.map_err(|error| unreadable(&error))?;
     let directory = Arc::new(directory);
+    let audit = AuditLog::start(system.clone());
     let login = login_key::login(&system, entropy.as_ref()).await?;
     let oidc = oidc::verifier(settings.oidc.as_ref(), &clock)?;
     let hubs = open_hubs(system, &settings, alone, &clock, &entropy).await?;
@@ -108,8 +110,8 @@ pub async fn start(config: &Path, ready_file: Option<PathBuf>) -> Result<Serving
     let probing = probes::Probing { directory: Arc::clone(&directory), probes: probed, entropy: Arc::clone(&entropy) };
     let calls = Ports { directory, hubs: linked_hubs.clone(), webhook, clock: Arc::clone(&clock), entropy };
     let site = NodeSite { hubs: Arc::clone(&hubs), certificate: Arc::clone(&certificate) };
-    let management = management(&calls, site, &settings, https).with_login(login).with_oidc(oidc);
-    let doors = Arc::new(doors(calls, latency, linked_hubs, hubs, management));
+    let management = management(&calls, site, &settings, https).with_login(login).with_oidc(oidc).with_audit(audit.clone());
+    let doors = Arc::new(doors(calls, latency, linked_hubs, hubs, (management, audit)));
     let entrance = Entrance { tls: TlsAcceptor::from(tls), gate: Arc::new(gate(&settings.listen, &clock)) };
     let mut open = Open::doors(&doors, &clock, &entrance, ports, alone);
     open.run(|stop| renewal::watch(certificate, stop));
@@ -176,13 +178,13 @@ fn management(ports: &Ports, site: NodeSite, settings: &Settings, https_port: u1
     ManagementApi::new(ManagementPorts { directory, clock, entropy, site: Arc::new(site) }, settings)
 }
 
-fn doors(ports: Ports, latency: LatencyMap, linked_hubs: Arc<LinkedHubs>, hubs: Arc<EmbeddedHubs>, management: ManagementApi) -> Doors {
+fn doors(ports: Ports, latency: LatencyMap, linked_hubs: Arc<LinkedHubs>, hubs: Arc<EmbeddedHubs>, (management, audit): (ManagementApi, AuditLog)) -> Doors {
     let (directory, clock, entropy) = (Arc::clone(&ports.directory), Arc::clone(&ports.clock), Arc::clone(&ports.entropy));
     let engine = Engine::new(ports).with_latency(latency).with_journal(Journal::start());
     Doors {
         started: engine.now(),
         leaving: AtomicBool::new(false),
-        service: usher_api_service::ServiceApi::new(Arc::clone(&directory), clock, entropy),
+        service: usher_api_service::ServiceApi::new(Arc::clone(&directory), clock, entropy).with_audit(audit),
         hub_rest: HubRest::new(Arc::clone(&hubs)),
         linked_hubs,
         management,
