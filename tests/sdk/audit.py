@@ -20,25 +20,23 @@ def entries(binary, server):
     return [link["entry"] for link in page["value"]]
 
 
-def changes_are_told(server, binary):
+def changes_are_told(server, binary, device="geprueft"):
     service = DeviceProvisioningClient.from_connection_string(server.service)
     key = b64(bytes(32))
-    enrollment = {"registrationId": "geprueft", "attestation": {"type": "symmetricKey", "symmetricKey": {"primaryKey": key, "secondaryKey": key}}}
-    service.enrollment.create_or_update("geprueft", enrollment)
-    service.enrollment.get_attestation_mechanism("geprueft")
-    service.enrollment.get("geprueft")
-    service.enrollment.delete("geprueft")
+    enrollment = {"registrationId": device, "attestation": {"type": "symmetricKey", "symmetricKey": {"primaryKey": key, "secondaryKey": key}}}
+    service.enrollment.create_or_update(device, enrollment)
+    service.enrollment.get_attestation_mechanism(device)
+    service.enrollment.get(device)
+    service.enrollment.delete(device)
     try:
-        service.enrollment.delete("geprueft")
+        service.enrollment.delete(device)
     except Exception:
         pass
-    found = [entry for entry in entries(binary, server) if "/enrollments/geprueft" in entry["action"]]
+    found = [entry for entry in entries(binary, server) if f"/enrollments/{device}" in entry["action"]]
     told = [(entry["action"], entry["phase"]) for entry in reversed(found)]
-    assert told == [
-        ("PUT /enrollments/geprueft", "begun"), ("PUT /enrollments/geprueft", {"ended": 200}),
-        ("POST /enrollments/geprueft/attestationmechanism", "begun"), ("POST /enrollments/geprueft/attestationmechanism", {"ended": 200}),
-        ("DELETE /enrollments/geprueft", "begun"), ("DELETE /enrollments/geprueft", {"ended": 204}),
-        ("DELETE /enrollments/geprueft", "begun"), ("DELETE /enrollments/geprueft", {"ended": 404})], told
+    path, mechanism = f"/enrollments/{device}", f"/enrollments/{device}/attestationmechanism"
+    wanted = [(f"PUT {path}", 200), (f"POST {mechanism}", 200), (f"DELETE {path}", 204), (f"DELETE {path}", 404)]
+    assert told == [pair for action, status in wanted for pair in ((action, "begun"), (action, {"ended": status}))], told
     assert all(entry["actor"] == {"policy": "provisioningserviceowner"} and entry["address"].endswith("1") for entry in found), found
     assert key not in json.dumps(found), "a key is in the log"
 
@@ -53,7 +51,7 @@ def management_is_told(server, binary):
 def the_log_is_whole(server, binary):
     code, first = usher(binary, server, "verify")
     assert code == 0 and first["whole"] and first["entries"] > 0, first
-    changes_are_told(server, binary)
+    changes_are_told(server, binary, "nochmals-geprueft")
     code, later = usher(binary, server, "verify", "--digest", first["digest"])
     assert code == 0 and later["whole"] and later["entries"] > first["entries"], later
     code, why = usher(binary, server, "verify", "--digest", "0" * 64)
