@@ -117,7 +117,7 @@ fn ended(outcome: &Outcome) -> String {
 }
 
 /// Names that devices make up must not move the cursor.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

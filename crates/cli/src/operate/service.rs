@@ -17,6 +17,7 @@ pub async fn run(command: ServiceCommand) -> Result<(), String> {
         ServiceCommand::Show { name, keys, reach } => show(&name, keys, &reach).await,
         ServiceCommand::Create(arguments) => create(&arguments).await,
         ServiceCommand::Update { name, tags, allocation, reach } => update(&name, &tags, allocation, &reach).await,
+        ServiceCommand::Keys(arguments) => super::service_keys::run(&arguments).await,
         ServiceCommand::Delete { name, yes, reach } => delete(&name, yes, &reach).await,
     };
     outcome.map_err(|why| why.to_string())
@@ -125,7 +126,8 @@ async fn print_made(session: &Session, made: &Value) -> Result<(), Failure> {
     Ok(())
 }
 
-fn connection_string(host: &str, policy: &Value, key: &str) -> String {
+/// A policy's connection string, by its `primaryKey` or `secondaryKey`.
+pub fn connection_string(host: &str, policy: &Value, key: &str) -> String {
     format!("HostName={host};SharedAccessKeyName={};SharedAccessKey={}", text(&policy["keyName"]), text(&policy[key]))
 }
 
