@@ -15,6 +15,7 @@ use usher_device::Failure;
 use super::{
     Format,
     batches::Batches,
+    chunks::Input,
     digest,
     errors::ErrorsFile,
     item::Place,
@@ -22,7 +23,7 @@ use super::{
     meter::{Bytes, Progress},
     screen::Screen,
     send::{Outcome, Sender},
-    source::{Input, Source},
+    source::Source,
     tally::Tally,
 };
 use crate::service_api::{Kind, ServiceApi};

@@ -4,6 +4,7 @@
 //! `import.rs` and `export.rs` drive them with files and requests.
 
 mod batches;
+mod chunks;
 mod columns;
 mod compare;
 mod digest;

@@ -1,50 +1,26 @@
-//! The lines of an input, one after the other, in bounded memory.
+//! The enrollments of an input, one after the other.
 
-use std::{
-    io::{self, BufRead, BufReader, Read},
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{fs, path::PathBuf};
 
 use super::{
     Format,
+    chunks::{CHUNK_BYTES_MAX, Chunks, Input},
     columns::Header,
     item::{Item, Place},
     jsonl,
 };
 use crate::service_api::Kind;
 
-/// The longest line, in bytes: the service takes 96 KiB, and a key or twin may be spelled longer in a file than on the wire.
-const LINE_BYTES_MAX: usize = 256 * 1024;
+/// An input and what its lines mean.
+pub struct Source {
+    chunks: Chunks,
+    form: Form,
+}
 
-/// Where bytes come from.
-pub type Input = Box<dyn Read + Send>;
-
-/// The lines of an input.
-pub enum Source {
-    /// Rows below a header.
-    Csv {
-        /// The rows.
-        rows: csv::Reader<Bounded>,
-        /// What their cells mean.
-        header: Header,
-        /// Where the input began.
-        from: Place,
-        /// Where files that cells name are sought.
-        folder: PathBuf,
-    },
-    /// JSON objects.
-    Jsonl {
-        /// The lines.
-        lines: BufReader<Input>,
-        /// Which of the two they are.
-        kind: Kind,
-        /// Where the next one begins.
-        at: Place,
-    },
+enum Form {
+    /// Rows below a header; files that cells name are sought in the folder.
+    Csv(Header, PathBuf),
+    Jsonl(Kind),
 }
 
 impl Source {
@@ -53,22 +29,21 @@ impl Source {
     /// # Errors
     /// A header that cannot be read.
     pub fn open(input: Input, format: Format, kind: Kind, folder: PathBuf) -> Result<Self, String> {
+        let mut chunks = Chunks::new(input, Place::START, format == Format::Csv);
         if format == Format::Jsonl {
-            return Ok(Self::Jsonl { lines: BufReader::new(input), kind, at: Place::START });
+            return Ok(Self { chunks, form: Form::Jsonl(kind) });
         }
-        let mut rows = reader(input);
-        let mut first = csv::StringRecord::new();
-        rows.read_record(&mut first).map_err(|why| format!("the header cannot be read: {why}"))?;
-        Ok(Self::Csv { header: Header::read(first.iter(), kind)?, rows, from: Place::START, folder })
+        let first = chunks.next().map_err(|why| why.to_string())?.ok_or("it is empty; its first line must name the columns")?;
+        let text = first.text.ok_or("its first line is too long for a header")?;
+        let cells = cells(&text)?;
+        Ok(Self { chunks, form: Form::Csv(Header::read(cells.iter().map(String::as_str), kind)?, folder) })
     }
 
     /// The same input from a place on, at which `input` stands already.
     #[must_use]
     pub fn continued(self, input: Input, from: Place) -> Self {
-        match self {
-            Self::Csv { header, folder, .. } => Self::Csv { rows: reader(input), header, from, folder },
-            Self::Jsonl { kind, .. } => Self::Jsonl { lines: BufReader::new(input), kind, at: from },
-        }
+        let rows = matches!(self.form, Form::Csv(..));
+        Self { chunks: Chunks::new(input, from, rows), form: self.form }
     }
 
     /// The next line that says something; `None` at the end.
@@ -76,79 +51,40 @@ impl Source {
     /// # Errors
     /// An input that cannot be read any further.
     pub fn next(&mut self) -> Result<Option<Item>, String> {
+        let Some(chunk) = self.chunks.next().map_err(|why| why.to_string())? else { return Ok(None) };
+        let document = match &chunk.text {
+            None => Err(format!("it is longer than {CHUNK_BYTES_MAX} bytes; is a quote not closed?")),
+            Some(text) => self.form.document(text),
+        };
+        Ok(Some(Item { line: chunk.line, next: self.chunks.place(), document }))
+    }
+}
+
+impl Form {
+    fn document(&self, text: &[u8]) -> Result<serde_json::Value, String> {
         match self {
-            Self::Csv { rows, header, from, folder } => next_row(rows, header, *from, folder),
-            Self::Jsonl { lines, kind, at } => next_line(lines, *kind, at),
+            Self::Jsonl(kind) => jsonl::document(std::str::from_utf8(text).map_err(|_| "it is not UTF-8")?, *kind),
+            Self::Csv(header, folder) => {
+                let read_file = |path: &str| {
+                    let path = folder.join(path);
+                    fs::read_to_string(&path).map_err(|why| format!("cannot read {}: {why}", path.display()))
+                };
+                let cells = cells(text)?;
+                header.document(&cells.iter().map(String::as_str).collect::<Vec<_>>(), &read_file)
+            }
         }
     }
 }
 
-fn next_row(rows: &mut csv::Reader<Bounded>, header: &Header, from: Place, folder: &std::path::Path) -> Result<Option<Item>, String> {
-    let mut row = csv::ByteRecord::new();
-    rows.get_ref().line_done();
-    if !rows.read_byte_record(&mut row).map_err(|why| why.to_string())? {
-        return Ok(None);
-    }
-    let place = |at: &csv::Position| Place { offset: from.offset + at.byte(), line: from.line + at.line() - 1 };
-    let line = row.position().map_or(from.line, |at| place(at).line);
-    let cells: Result<Vec<&str>, _> = row.iter().map(std::str::from_utf8).collect();
-    let read_file = |path: &str| {
-        let path = folder.join(path);
-        std::fs::read_to_string(&path).map_err(|why| format!("cannot read {}: {why}", path.display()))
-    };
-    let document = cells.map_err(|_| "it is not UTF-8".to_owned()).and_then(|cells| header.document(&cells, &read_file));
-    Ok(Some(Item { line, next: place(rows.position()), document }))
-}
-
-fn next_line(lines: &mut BufReader<Input>, kind: Kind, at: &mut Place) -> Result<Option<Item>, String> {
-    loop {
-        let (line, mut text) = (at.line, Vec::new());
-        let broken = |why: io::Error| why.to_string();
-        lines.take(LINE_BYTES_MAX as u64 + 1).read_until(b'\n', &mut text).map_err(broken)?;
-        if text.is_empty() {
-            return Ok(None);
-        }
-        let too_long = text.len() > LINE_BYTES_MAX;
-        let skipped = if too_long && text.last() != Some(&b'\n') { lines.skip_until(b'\n').map_err(broken)? } else { 0 };
-        *at = Place { offset: at.offset + (text.len() + skipped) as u64, line: line + 1 };
-        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
-        if !text.trim_ascii().is_empty() {
-            let read = || std::str::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned()).and_then(|text| jsonl::document(text, kind));
-            let document = if too_long { Err(format!("it is longer than {LINE_BYTES_MAX} bytes")) } else { read() };
-            return Ok(Some(Item { line, next: *at, document }));
-        }
-    }
-}
-
-fn reader(input: Input) -> csv::Reader<Bounded> {
-    csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(Bounded { input, left: Arc::new(AtomicUsize::new(LINE_BYTES_MAX)) })
-}
-
-/// An input that breaks off in an overlong row: a quote that is never closed would otherwise take the rest of the file into memory.
-pub struct Bounded {
-    input: Input,
-    left: Arc<AtomicUsize>,
-}
-
-impl Bounded {
-    fn line_done(&self) {
-        self.left.store(LINE_BYTES_MAX, Ordering::Relaxed);
-    }
-}
-
-impl Read for Bounded {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.left.load(Ordering::Relaxed);
-        if left == 0 {
-            return Err(io::Error::other(format!("a row is longer than {LINE_BYTES_MAX} bytes; is a quote not closed?")));
-        }
-        let read = self.input.read(buffer)?;
-        self.left.store(left.saturating_sub(read), Ordering::Relaxed);
-        Ok(read)
-    }
+/// The cells of a row.
+fn cells(text: &[u8]) -> Result<Vec<String>, String> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).buffer_capacity(text.len().max(1)).from_reader(text);
+    let mut row = csv::StringRecord::new();
+    reader.read_record(&mut row).map_err(|why| match why.kind() {
+        csv::ErrorKind::Utf8 { .. } => "it is not UTF-8".to_owned(),
+        _ => why.to_string(),
+    })?;
+    Ok(row.iter().map(str::to_owned).collect())
 }
 
 #[cfg(test)]
@@ -167,7 +103,8 @@ mod tests {
     #[test]
     fn reading_goes_on_where_it_stopped() {
         let csv: &[u8] = b"registrationId,primaryKey,twin\na,k,\n\nb,k,\"{\n}\"\r\nc,k,\nd,k,";
-        let jsonl: &[u8] = b"\xef\xbb\xbf{\"registrationId\":\"a\"}\n\n{\"registrationId\":\"b\"}\r\n{\"registrationId\":\"c\"}\n{\"registrationId\":\"d\"}";
+        let jsonl: &[u8] =
+            b"\xef\xbb\xbf{\"registrationId\":\"a\"}\n\n{\"registrationId\":\"b\"}\r\n{\"registrationId\":\"c\"}\n{\"registrationId\":\"d\"}";
         for (text, format, lines) in [(csv, Format::Csv, [2, 4, 6, 7]), (jsonl, Format::Jsonl, [1, 3, 4, 5])] {
             let whole = all(&mut open(text, format).unwrap());
             assert_eq!(whole.iter().map(|item| item.line).collect::<Vec<_>>(), lines);
@@ -190,12 +127,18 @@ mod tests {
 
     #[test]
     fn overlong_lines_are_refused_and_not_kept() {
-        let long = format!("{{\"registrationId\":\"{}\"}}\n{{\"registrationId\":\"b\"}}\n", "x".repeat(2 * LINE_BYTES_MAX)).leak();
+        let long = format!("{{\"registrationId\":\"{}\"}}\n{{\"registrationId\":\"b\"}}\n", "x".repeat(2 * CHUNK_BYTES_MAX)).leak();
         let items = all(&mut open(long.as_bytes(), Format::Jsonl).unwrap());
         assert!(items[0].document.as_ref().is_err_and(|why| why.contains("longer")) && items[1].document.is_ok());
         assert_eq!((items[1].line, items[1].next.offset), (2, long.len() as u64));
-        let open_quote = format!("registrationId,primaryKey\na,\"{}", "x\n".repeat(LINE_BYTES_MAX)).leak();
-        let mut source = open(open_quote.as_bytes(), Format::Csv).unwrap();
-        assert!(source.next().unwrap_err().contains("quote not closed"));
+        let open_quote = format!("registrationId,primaryKey\na,\"{}\nb,k\n", "x".repeat(CHUNK_BYTES_MAX)).leak();
+        let items = all(&mut open(open_quote.as_bytes(), Format::Csv).unwrap());
+        assert_eq!(items.iter().map(|item| item.document.is_ok()).collect::<Vec<_>>(), [false, true]);
+    }
+
+    #[test]
+    fn a_file_without_a_header_is_refused() {
+        assert!(open(b"", Format::Csv).is_err_and(|why| why.contains("empty")));
+        assert!(open(b"press-7,a2V5\n", Format::Csv).is_err_and(|why| why.contains("unknown column")));
     }
 }

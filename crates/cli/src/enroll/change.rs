@@ -39,7 +39,7 @@ fn made(kind: Kind, id: &str, answered: &Value) -> Result<(), Failure> {
     if code / 1_000 == 409 {
         let command = kind.command();
         let next = format!("Change it with `usher {command} update {id} …`, or look at it with `usher {command} show {id}`.");
-        return Err(Failure::new(kind.noun(), format!("there is a {} {id} already", kind.noun()), next));
+        return Err(Failure::new(kind.noun(), format!("there is {} {id} already", kind.noun_with_article()), next));
     }
     let message = error["errorStatus"].as_str().unwrap_or("no message").to_owned();
     Err(Refusal { status: u16::try_from(code / 1_000).unwrap_or(500), code, message, tracking_id: String::new() }.failure())

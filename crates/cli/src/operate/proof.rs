@@ -59,8 +59,9 @@ mod tests {
     #[test]
     fn another_key_and_no_key_are_told_apart() {
         let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
-        let refused = |key: &str, authority| signed(authority, key, "c").unwrap_err().what;
-        assert!(refused(&other.serialize_pem(), &authority(&key)).contains("not that of the uploaded certificate"));
-        assert!(refused("nothing", &authority(&key)).contains("cannot be read"));
+        let authority = authority(&key);
+        let refused = |key: &str| signed(&authority, key, "c").unwrap_err().what;
+        assert!(refused(&other.serialize_pem()).contains("not that of the uploaded certificate"));
+        assert!(refused("nothing").contains("cannot be read"));
     }
 }

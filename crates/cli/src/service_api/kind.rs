@@ -46,6 +46,14 @@ impl Kind {
         }
     }
 
+    /// The same with its article.
+    pub fn noun_with_article(self) -> &'static str {
+        match self {
+            Self::Individual => "an enrollment",
+            Self::Group => "an enrollment group",
+        }
+    }
+
     /// The word on usher's command line.
     pub fn command(self) -> &'static str {
         match self {

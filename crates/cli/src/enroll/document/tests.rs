@@ -1,7 +1,6 @@
 //! Command lines and the enrollments they mean.
 #![allow(clippy::unwrap_used)]
 
-use clap::{Args as _, FromArgMatches as _};
 use serde_json::{Value, json};
 
 use super::*;
