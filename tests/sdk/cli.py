@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import subprocess
 import tempfile
 
@@ -191,7 +192,7 @@ def policies(cli):
     cli.text("service", "keys", "dev", "--policy", "factory", "--right", "enrollment-read")
     reader = factory()
     sdk = DeviceProvisioningClient.from_connection_string(reader, connection_verify=cli.server.trust)
-    sdk.enrollment.query({"query": "SELECT *"})
+    sdk.enrollment.get("cli-key")
     by = ["--connection-string", reader]
     cli.text("enrollment", "list", *by)
     cli.refused(["enrollment", "create", "cli-not", "--symmetric-key", *by], "holds the right")
@@ -200,7 +201,7 @@ def policies(cli):
     cli.text("service", "keys", "dev", "--policy", "factory", "--regenerate", "both")
     cli.refused(["enrollment", "list", *by], "401")
     with contextlib.suppress(HttpResponseError):
-        sdk.enrollment.query({"query": "SELECT *"})
+        sdk.enrollment.get("cli-key")
         raise AssertionError("the old key still opens the service")
     cli.refused(["service", "keys", "dev", "--policy", "factori", "--regenerate", "both"], "is factory meant?")
     cli.text("service", "keys", "dev", "--policy", "factory", "--delete")
@@ -254,7 +255,7 @@ WRONG = [
     ("registration show nobody-like-this", 1, "usher explain"),
     ("certificate upload x nowhere.pem", 1, "cannot read nowhere.pem"),
     ("certificate generate-code nothing", 1, "it has none"),
-    ("enrollment crate x", 2, "similar subcommand exists: 'create'"),
+    ("enrollment crate x", 2, "'create'"),
     ("enrollment create x --symetric-key", 2, "--symmetric-key"),
     ("enrollment create x --symmetric-key --certificate a", 2, "cannot be used with"),
     ("enrollment list --top 0", 2, "1..=100000"),
@@ -273,7 +274,7 @@ def files_of_many(cli):
     """All kinds in one CSV; what is exported and imported elsewhere is the same."""
     identity = certificates.make("many-x509")
     cli.file("many-x509.pem", identity.pem)
-    twin = '"{""tags"":{""n"":""é,\n""},""properties"":{""desired"":{""a"":1}}}"'
+    twin = '"{""tags"":{""n"":""é,""},\n""properties"":{""desired"":{""a"":1}}}"'
     csv = "\n".join([
         "registrationId,attestation,primaryKey,certificate,endorsementKey,deviceId,hub,reprovision,status,edge,twin",
         f"many-key,,{b64(b'k' * 32)},,,many-dev,{cli.hub},keep,disabled,true,{twin}",
@@ -293,7 +294,7 @@ def files_of_many(cli):
     assert errors[0]["errorCode"] == 400004 and errors[0]["id"] == "many-short" and "nowhere.pem" in errors[2]["error"], errors
     assert not os.path.exists(path + ".journal"), "the journal of a finished import is left"
     there = cli.sdk.enrollment.get("many-key")
-    assert there["initialTwin"]["tags"] == {"n": "é,\n"} and there["deviceId"] == "many-dev" and there["capabilities"] == {"iotEdge": True}, there
+    assert there["initialTwin"]["tags"] == {"n": "é,"} and there["deviceId"] == "many-dev" and there["capabilities"] == {"iotEdge": True}, there
     again = cli.run("enrollment", "import", path, "--json")
     assert json.loads(again.stdout)["counts"] == {"lines": 7, "created": 0, "unchanged": 4, "updated": 0, "failed": 3}, again.stdout
     changed = cli.file("changed.csv", f"registrationId,primaryKey\nmany-key,{b64(b'k' * 32)}\n")
@@ -340,8 +341,8 @@ def manual(cli):
     linted = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", *pages], capture_output=True, text=True, timeout=60)
     assert linted.returncode == 0, linted.stdout[:2000]
     shown = subprocess.run(["mandoc", "-T", "utf8", cli.folder / "man" / "usher-enrollment-create.1"], capture_output=True, text=True, check=True)
-    plain = "".join(shown.stdout.split("\b")[:1]) if "\b" not in shown.stdout else subprocess.run(
-        ["col", "-b"], input=shown.stdout, capture_output=True, text=True, check=True).stdout
+    # Bold is written as a letter, a step back, and the letter again.
+    plain = re.sub(".\b", "", shown.stdout)
     for word in ("usher enrollment create", "--symmetric-key", "EXIT STATUS", "Examples"):
         assert word in plain, (word, plain)
 

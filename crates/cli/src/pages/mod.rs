@@ -20,6 +20,9 @@ pub struct Completions {
     pub shell: Shell,
 }
 
+/// The pages' date: when the commands' descriptions were last gone through. Fixed, so that the same usher writes the same pages.
+const DATE: &str = "2026-11-24";
+
 #[derive(Args)]
 pub struct Man {
     /// Folder for the pages, made where it is not there
@@ -55,17 +58,28 @@ fn write_pages(command: &Command, name: &str, folder: &std::path::Path) -> io::R
     let page = clap_mangen::Man::new(command.clone())
         .title(name.to_uppercase())
         .section("1")
+        .date(DATE)
         .manual("usher")
         .source(format!("usher {}", env!("CARGO_PKG_VERSION")));
     let mut text = Vec::new();
     page.render(&mut text)?;
-    text.extend_from_slice(exit_status().as_bytes());
-    fs::write(folder.join(format!("{name}.1")), text)?;
+    let text = String::from_utf8_lossy(&text);
+    fs::write(folder.join(format!("{name}.1")), tidied(&text) + &exit_status())?;
     let mut written = 1;
     for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
         written += write_pages(below, &format!("{name}-{}", below.get_name()), folder)?;
     }
     Ok(written)
+}
+
+/// Without line breaks beside vertical space, which mean nothing and which `mandoc -T lint` warns of.
+fn tidied(page: &str) -> String {
+    let lines: Vec<&str> = page.lines().collect();
+    let space = |line: Option<&&str>| line.is_none_or(|line| line.is_empty() || *line == ".sp" || line.starts_with(".SH") || line.starts_with(".TP"));
+    let beside = |at: usize| space(lines.get(at + 1)) || at.checked_sub(1).is_some_and(|before| space(lines.get(before)));
+    let kept = lines.iter().enumerate().filter(|(at, line)| **line != ".br" || !beside(*at));
+    // What clap calls extra is where examples stand.
+    kept.fold(String::new(), |text, (_, line)| text + line + "\n").replace(".SH EXTRA\n", ".SH \"NOTES AND EXAMPLES\"\n")
 }
 
 /// The section that clap does not know of.
