@@ -8,10 +8,13 @@ use usher_attestation::Certificate;
 
 use super::columns::reprovision_word;
 
+/// What a member of a document means, whatever way it is written.
+type Part = fn(&Value) -> Value;
+
 /// The members that differ, as the service API names them; none where the record is as the line wants it. Symmetric keys are another
 /// request away: see [`keys_differ`].
 pub fn differences(asked: &Value, there: &Value) -> Vec<&'static str> {
-    let parts: [(&'static str, fn(&Value) -> Value); 9] = [
+    let parts: [(&'static str, Part); 9] = [
         ("attestation", attestation),
         ("deviceId", |document| given(&document["deviceId"])),
         ("iotHubs", hubs),

@@ -14,7 +14,7 @@ use serde_json::Value;
 use usher_device::Failure;
 
 use super::{Format, batches::id_of, columns, export_journal::ExportMark, jsonl, meter::Progress, screen::Screen};
-use crate::service_api::{Answer, Kind, ServiceApi};
+use crate::service_api::{Answer, Kind, ServiceApi, TOO_LARGE};
 
 /// Enrollments of a page: the most that the service gives. Halved where a page is larger than an answer may be.
 const PAGE_ITEMS: usize = 1_000;
@@ -152,7 +152,7 @@ async fn page(api: &ServiceApi, kind: Kind, export: &Export, token: Option<&str>
     loop {
         match api.page(&kind.query_path(), export.query.as_deref(), wanted, token).await {
             Ok(answer) => return read_page(answer),
-            Err(why) if why.what.contains("larger than the allowed") && wanted > 1 => wanted /= 2,
+            Err(why) if why.step == TOO_LARGE && wanted > 1 => wanted /= 2,
             Err(why) => return Err(why),
         }
     }

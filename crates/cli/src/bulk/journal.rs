@@ -76,7 +76,7 @@ pub fn judge(text: &str, job: &Job) -> Found {
     if let Some((_, why)) = differs.iter().find(|(differs, _)| *differs) {
         return Found::Other(why);
     }
-    lines.filter_map(|line| serde_json::from_str(line).ok()).last().map_or(Found::Nothing, Found::Here)
+    lines.filter_map(|line| serde_json::from_str(line).ok()).next_back().map_or(Found::Nothing, Found::Here)
 }
 
 /// The journal of a running import.

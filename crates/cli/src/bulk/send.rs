@@ -96,11 +96,10 @@ impl Sender {
         for _ in 0..COLLISIONS_MAX {
             let code = refusal.code;
             if is(code, ErrorCode::Conflict) {
-                match self.compared(api, document).await? {
-                    Some(fate) => return Ok(fate),
-                    // Deleted a moment ago: it can be made.
-                    None => {}
+                if let Some(fate) = self.compared(api, document).await? {
+                    return Ok(fate);
                 }
+                // Deleted a moment ago: it can be made.
             } else if is(code, ErrorCode::QuotaExceeded) {
                 return Err(refusal.failure());
             } else if !is(code, ErrorCode::ConcurrentChange) && refusal.status != WHOLE_BATCH {

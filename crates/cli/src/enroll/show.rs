@@ -26,7 +26,7 @@ pub async fn list(kind: Kind, arguments: &List) -> Result<(), Failure> {
     let top = arguments.top as usize;
     let (mut found, mut token) = (Vec::new(), None);
     loop {
-        let wanted = (top - found.len()).min(PAGE_ITEMS_MAX);
+        let wanted = top.saturating_sub(found.len()).min(PAGE_ITEMS_MAX);
         let answer = api.page(&kind.query_path(), arguments.query.as_deref(), wanted, token.as_deref()).await?;
         token.clone_from(&answer.continuation);
         found.extend(items(answer.accepted().map_err(refused)?));

@@ -69,7 +69,7 @@ async fn list(group: Option<&str>, top: usize, reach: &ServiceReach) -> Result<(
     let listed = group.map_or_else(|| Kind::Individual.query_path(), |group| format!("{}/query", path(group)));
     let (mut found, mut token) = (Vec::new(), None);
     loop {
-        let wanted = (top - found.len()).min(PAGE_ITEMS_MAX);
+        let wanted = top.saturating_sub(found.len()).min(PAGE_ITEMS_MAX);
         let answer = api.page(&listed, None, wanted, token.as_deref()).await?;
         token.clone_from(&answer.continuation);
         if let Value::Array(page) = accepted(answer)? {

@@ -75,7 +75,9 @@ fn write_pages(command: &Command, name: &str, folder: &std::path::Path) -> io::R
 /// Without line breaks beside vertical space, which mean nothing and which `mandoc -T lint` warns of.
 fn tidied(page: &str) -> String {
     let lines: Vec<&str> = page.lines().collect();
-    let space = |line: Option<&&str>| line.is_none_or(|line| line.is_empty() || *line == ".sp" || line.starts_with(".SH") || line.starts_with(".TP"));
+    let space = |line: Option<&&str>| {
+        line.is_none_or(|line| line.is_empty() || *line == ".sp" || line.starts_with(".SH") || line.starts_with(".TP"))
+    };
     let beside = |at: usize| space(lines.get(at + 1)) || at.checked_sub(1).is_some_and(|before| space(lines.get(before)));
     let kept = lines.iter().enumerate().filter(|(at, line)| **line != ".br" || !beside(*at));
     // What clap calls extra is where examples stand.

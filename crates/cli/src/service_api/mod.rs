@@ -32,6 +32,9 @@ const REQUEST_MAX: Duration = Duration::from_secs(30);
 /// The most items of one bulk request.
 pub const BULK_MAX: usize = BULK_ITEMS_MAX;
 
+/// The step of a failure by an answer that is larger than is taken; a smaller page helps.
+pub const TOO_LARGE: &str = "size of the answer";
+
 /// A client of one provisioning service.
 pub struct ServiceApi {
     client: Client,
@@ -183,7 +186,8 @@ impl ServiceApi {
             OutboundError::Broken { .. } => "Try again; see the server's log if it happens again.",
             OutboundError::Refused(_) | OutboundError::Trust(_) => "Correct the connection string.",
         };
-        Failure::new("service API", why.to_string(), next)
+        let step = if matches!(why, OutboundError::TooLarge { .. }) { TOO_LARGE } else { "service API" };
+        Failure::new(step, why.to_string(), next)
     }
 }
 
