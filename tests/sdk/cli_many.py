@@ -73,7 +73,7 @@ def with_world(binary, case, *arguments):
 def killed_import_goes_on(world):
     path = world.file("devices.csv", LINES)
     journal = pathlib.Path(str(path) + ".journal")
-    world.killed(journal, "enrollment", "import", path, "--in-flight", "2")
+    world.killed(journal, "enrollment", "import", path, "--in-flight", "1")
     told, _ = world.json("enrollment", "import", path)
     counts = told["counts"]
     assert 0 < told["resumedAfter"] < LINES, told

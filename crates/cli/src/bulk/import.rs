@@ -146,7 +146,7 @@ pub async fn import(api: Option<Arc<ServiceApi>>, kind: Kind, import: &Import) -
         _ => None,
     };
     let mut screen = Screen::new(import.quiet);
-    let mut ledger = Ledger { mark: start, errors, journal, marked: Instant::now(), files };
+    let mut ledger = Ledger { mark: start, errors, journal, marked: None, files };
     let total = job.map_or(0, |job| job.bytes);
     let sender = Sender { api, kind, update: import.update };
     let outcome = run(Batches::new(source, kind), sender, import.in_flight, &mut ledger, |mark| {
@@ -217,7 +217,8 @@ struct Ledger {
     mark: Mark,
     errors: ErrorsFile,
     journal: Option<Journal>,
-    marked: Instant,
+    /// None before the first mark, which is made at once.
+    marked: Option<Instant>,
     files: Files,
 }
 
@@ -226,7 +227,7 @@ impl Ledger {
         self.errors.add(&outcome.errors).map_err(|why| disk("write", &self.files.errors, &why))?;
         self.mark.tally = self.mark.tally.plus(outcome.tally);
         self.mark.place = outcome.next;
-        if self.marked.elapsed() < MARK_EVERY { Ok(()) } else { self.save() }
+        if self.marked.is_some_and(|marked| marked.elapsed() < MARK_EVERY) { Ok(()) } else { self.save() }
     }
 
     /// Errors first, then the mark that tells of them.
@@ -235,7 +236,7 @@ impl Ledger {
         if let (Some(journal), Some(path)) = (&mut self.journal, &self.files.journal) {
             journal.mark(&self.mark).map_err(|why| disk("write", path, &why))?;
         }
-        self.marked = Instant::now();
+        self.marked = Some(Instant::now());
         Ok(())
     }
 
