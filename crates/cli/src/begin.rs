@@ -21,7 +21,7 @@ All commands:                  usher --help";
 
 /// Tells it.
 pub fn show() -> ExitCode {
-    println!("{TEXT}");
+    say!("{TEXT}");
     ExitCode::SUCCESS
 }
 

@@ -2,6 +2,8 @@
 
 use clap::Command;
 
+use crate::ended::EXIT_CODES;
+
 /// Commands by their path, each with examples: what it does, then the line.
 pub const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     (
@@ -140,8 +142,10 @@ pub const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ("man", &[("For everybody", "usher man --to /usr/local/share/man/man1")]),
 ];
 
-/// Adds the examples below each command's help.
+/// Adds the examples below each command's help, and the exit codes below that of `usher`.
 pub fn add_to(command: Command) -> Command {
+    let codes: Vec<String> = EXIT_CODES.iter().map(|(code, what)| format!("  {code}  {what}")).collect();
+    let command = command.after_help(format!("Exit codes:\n{}\n\n`usher` alone tells how to begin.", codes.join("\n")));
     EXAMPLES.iter().fold(command, |command, (path, examples)| add(command, &path.split(' ').collect::<Vec<_>>(), examples))
 }
 

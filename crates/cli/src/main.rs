@@ -1,5 +1,8 @@
 //! `usher`: the command line. It reads arguments, starts what they ask for, and speaks to people; every rule is elsewhere.
 
+#[macro_use]
+mod show;
+
 mod begin;
 mod bulk;
 mod command;
@@ -16,7 +19,6 @@ mod operate;
 mod pages;
 mod serve;
 mod service_api;
-mod show;
 
 use std::process::ExitCode;
 

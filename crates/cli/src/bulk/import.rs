@@ -1,9 +1,7 @@
 //! Importing a file: batches in flight, marks behind them in order, errors by line.
 
 use std::{
-    ffi::OsString,
-    fs::{self, File},
-    io::{self, Seek as _, SeekFrom},
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -15,9 +13,8 @@ use usher_device::Failure;
 use super::{
     Format,
     batches::Batches,
-    chunks::Input,
-    digest,
     errors::ErrorsFile,
+    files::{Files, disk},
     item::Place,
     journal::{Found, Job, Journal, Mark, judge},
     meter::{Bytes, Progress},
@@ -59,64 +56,6 @@ pub struct Report {
     pub errors: Option<PathBuf>,
     /// How long this run took.
     pub elapsed: Duration,
-}
-
-/// Files beside an input.
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name: OsString = path.as_os_str().to_owned();
-    name.push(ending);
-    PathBuf::from(name)
-}
-
-fn disk(what: &str, path: &Path, why: &io::Error) -> Failure {
-    Failure::new("import", format!("cannot {what} {}: {why}", path.display()), "See that the path is right and the disk has room.")
-}
-
-/// Where everything is read from and written to.
-struct Files {
-    input: PathBuf,
-    journal: Option<PathBuf>,
-    errors: PathBuf,
-}
-
-impl Files {
-    fn of(import: &Import) -> Self {
-        let from_stdin = import.path == Path::new("-");
-        let errors = import
-            .errors
-            .clone()
-            .unwrap_or_else(|| if from_stdin { "import.errors.jsonl".into() } else { beside(&import.path, ".errors.jsonl") });
-        Self { journal: (!from_stdin).then(|| beside(&import.path, ".journal")), input: import.path.clone(), errors }
-    }
-
-    fn open(&self) -> Result<Input, Failure> {
-        if self.journal.is_none() {
-            return Ok(Box::new(io::stdin()));
-        }
-        File::open(&self.input).map(|file| Box::new(file) as Input).map_err(|why| disk("read", &self.input, &why))
-    }
-
-    fn open_at(&self, place: Place) -> Result<Input, Failure> {
-        let open = || {
-            let mut file = File::open(&self.input)?;
-            file.seek(SeekFrom::Start(place.offset))?;
-            Ok(Box::new(file) as Input)
-        };
-        open().map_err(|why| disk("read", &self.input, &why))
-    }
-
-    /// The job, where the input is a file that can be gone on with.
-    fn job(&self, service: &str, kind: Kind) -> Result<Option<Job>, Failure> {
-        if self.journal.is_none() {
-            return Ok(None);
-        }
-        let read = || {
-            let file = File::open(&self.input)?;
-            let bytes = file.metadata()?.len();
-            Ok(Job::new(bytes, digest::of_head(file)?, service, kind.collection()))
-        };
-        read().map(Some).map_err(|why| disk("read", &self.input, &why))
-    }
 }
 
 /// Imports a file. Without a service it is only read and checked.

@@ -11,6 +11,7 @@ mod digest;
 mod errors;
 mod export;
 mod export_journal;
+mod files;
 mod format;
 mod import;
 mod item;

@@ -77,9 +77,9 @@ pub async fn set_status(kind: Kind, id: &str, status: &str, etag: Option<&str>, 
 pub async fn delete(kind: Kind, id: &str, etag: Option<&str>, reach: &ServiceReach) -> Result<(), Failure> {
     let api = super::open(reach).await?;
     match api.delete(&kind.path(id), etag).await?.accepted() {
-        Ok(_) if reach.json() => println!("{}", json!({ "deleted": id })),
+        Ok(_) if reach.json() => say!("{}", json!({ "deleted": id })),
         Ok(_) => {
-            println!("{id} is deleted. Devices that it admitted stay on their hubs; `usher registration delete` forgets where they are.")
+            say!("{id} is deleted. Devices that it admitted stay on their hubs; `usher registration delete` forgets where they are.")
         }
         Err(refusal) => return Err(explained(&api, kind, id, refusal).await),
     }

@@ -36,9 +36,9 @@ pub async fn import(kind: Kind, arguments: &arguments::Import) -> Result<(), End
     if arguments.reach.json() {
         let counts = json!({ "lines": tally.all(), "created": tally.created, "unchanged": tally.unchanged, "updated": tally.updated, "failed": tally.failed });
         let told = json!({ "counts": counts, "resumedAfter": report.resumed, "errors": errors, "seconds": report.elapsed.as_secs_f64() });
-        println!("{told:#}");
+        say!("{told:#}");
     } else if arguments.check {
-        println!("{} lines can be read, {} cannot.", grouped(tally.all() - tally.failed), grouped(tally.failed));
+        say!("{} lines can be read, {} cannot.", grouped(tally.all() - tally.failed), grouped(tally.failed));
     } else {
         let resumed = if report.resumed > 0 {
             format!("went on after {} lines that were done; in all ", grouped(report.resumed))
@@ -46,7 +46,7 @@ pub async fn import(kind: Kind, arguments: &arguments::Import) -> Result<(), End
             String::new()
         };
         let rate = per_second(tally.all() - report.resumed, report.elapsed);
-        println!("{resumed}{} lines: {}; {}, {} a second", grouped(tally.all()), tally.text(), span(report.elapsed), grouped(rate));
+        say!("{resumed}{} lines: {}; {}, {} a second", grouped(tally.all()), tally.text(), span(report.elapsed), grouped(rate));
     }
     match errors {
         None => Ok(()),
@@ -75,7 +75,7 @@ pub async fn export(kind: Kind, arguments: &arguments::Export) -> Result<(), End
     let done = bulk::export(&api, kind, &export).await?;
     let to_stdout = arguments.file.as_os_str() == "-";
     if arguments.reach.json() && !to_stdout {
-        println!("{:#}", json!({ "exported": done.items, "file": arguments.file, "seconds": done.elapsed.as_secs_f64() }));
+        say!("{:#}", json!({ "exported": done.items, "file": arguments.file, "seconds": done.elapsed.as_secs_f64() }));
     } else {
         eprintln!("{} exported; {}", grouped(done.items), span(done.elapsed));
     }

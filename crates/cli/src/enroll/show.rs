@@ -38,11 +38,11 @@ pub async fn list(kind: Kind, arguments: &List) -> Result<(), Failure> {
         eprintln!("There are more: --top {} shows more, `usher {} export` writes all.", top.saturating_mul(10), kind.command());
     }
     if arguments.reach.json() {
-        println!("{:#}", Value::Array(found));
+        say!("{:#}", Value::Array(found));
     } else if found.is_empty() {
-        println!("There is none: usher {} create ID …", kind.command());
+        say!("There is none: usher {} create ID …", kind.command());
     } else {
-        println!("{}", rows(kind, &found));
+        say!("{}", rows(kind, &found));
     }
     Ok(())
 }
@@ -92,12 +92,12 @@ pub async fn after(api: &ServiceApi, kind: Kind, id: &str, keys: bool, json: boo
     let document = existing(api, kind, id).await?;
     let document = if keys { with_keys(api, kind, id, document).await? } else { document };
     if !json {
-        println!("{} {what}.\n", printable(id));
+        say!("{} {what}.\n", printable(id));
     }
     print(kind, &document, json);
     let has_keys = document["attestation"]["type"] == "symmetricKey" && !document["attestation"]["symmetricKey"].is_object();
     if has_keys && !json {
-        println!("\nIts keys: usher {} keys {}", kind.command(), printable(id));
+        say!("\nIts keys: usher {} keys {}", kind.command(), printable(id));
     }
     Ok(())
 }
@@ -112,9 +112,9 @@ pub async fn keys(kind: Kind, id: &str, reach: &ServiceReach) -> Result<(), Fail
         return Err(Failure::new(kind.noun(), what, format!("`usher {} show {id}` shows what it has.", kind.command())));
     }
     if reach.json() {
-        println!("{keys:#}");
+        say!("{keys:#}");
     } else {
-        println!("  primary    {}\n  secondary  {}", text(&keys["primaryKey"]), text(&keys["secondaryKey"]));
+        say!("  primary    {}\n  secondary  {}", text(&keys["primaryKey"]), text(&keys["secondaryKey"]));
     }
     Ok(())
 }
@@ -133,12 +133,12 @@ async fn with_keys(api: &ServiceApi, kind: Kind, id: &str, mut document: Value) 
 
 fn print(kind: Kind, document: &Value, json: bool) {
     if json {
-        println!("{document:#}");
+        say!("{document:#}");
         return;
     }
     for (what, value) in lines(kind, document) {
         if !value.is_empty() {
-            println!("  {what:18}{}", printable(&value));
+            say!("  {what:18}{}", printable(&value));
         }
     }
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::service_keys::ServiceKeys;
+
 /// Which installation is operated.
 #[derive(Args)]
 #[command(after_help = "Without --url the running `usher dev` of this folder is used (.usher/dev.json).")]
@@ -69,68 +71,6 @@ pub enum ServiceCommand {
         #[command(flatten)]
         reach: Reach,
     },
-}
-
-#[derive(Args)]
-pub struct ServiceKeys {
-    /// The service's name
-    pub name: String,
-    /// One policy [default: all]
-    #[arg(long, value_name = "NAME")]
-    pub policy: Option<String>,
-    /// Make a key anew; what uses the old one is refused at once
-    #[arg(long, value_enum, requires = "policy", conflicts_with_all = ["delete"])]
-    pub regenerate: Option<WhichKey>,
-    /// Make the policy, or change what it may; repeat for several
-    #[arg(long = "right", value_name = "RIGHT", value_enum, requires = "policy", conflicts_with_all = ["delete"])]
-    pub rights: Vec<RightWord>,
-    /// Delete the policy
-    #[arg(long, requires = "policy")]
-    pub delete: bool,
-    #[command(flatten)]
-    pub reach: Reach,
-}
-
-/// Which of a policy's keys.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum WhichKey {
-    /// The first
-    Primary,
-    /// The second
-    Secondary,
-    /// Both
-    Both,
-}
-
-/// What a policy may.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum RightWord {
-    /// Change the service
-    ServiceConfig,
-    /// Read enrollments
-    EnrollmentRead,
-    /// Write enrollments and read their keys
-    EnrollmentWrite,
-    /// Be a device
-    DeviceConnect,
-    /// Read where devices are
-    RegistrationStatusRead,
-    /// Delete registrations
-    RegistrationStatusWrite,
-}
-
-impl RightWord {
-    /// The management API's word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::ServiceConfig => "ServiceConfig",
-            Self::EnrollmentRead => "EnrollmentRead",
-            Self::EnrollmentWrite => "EnrollmentWrite",
-            Self::DeviceConnect => "DeviceConnect",
-            Self::RegistrationStatusRead => "RegistrationStatusRead",
-            Self::RegistrationStatusWrite => "RegistrationStatusWrite",
-        }
-    }
 }
 
 #[derive(Args)]

@@ -79,7 +79,7 @@ async fn list(of: &Of) -> Result<(), Failure> {
     let place = Place::open(of).await?;
     let all = place.all().await?;
     if of.reach.json {
-        println!("{:#}", Value::Array(all));
+        say!("{:#}", Value::Array(all));
         return Ok(());
     }
     let row = |found: &Value| {
@@ -90,9 +90,9 @@ async fn list(of: &Of) -> Result<(), Failure> {
             .to_vec()
     };
     if all.is_empty() {
-        println!("{} has no CA certificate: usher certificate upload NAME FILE", place.service);
+        say!("{} has no CA certificate: usher certificate upload NAME FILE", place.service);
     } else {
-        println!("{}", table(&["name", "verified", "subject", "expires"], &all.iter().map(row).collect::<Vec<_>>()));
+        say!("{}", table(&["name", "verified", "subject", "expires"], &all.iter().map(row).collect::<Vec<_>>()));
     }
     Ok(())
 }
@@ -104,7 +104,7 @@ async fn show(name: &str, of: &Of) -> Result<(), Failure> {
 
 fn print(found: &Value, of: &Of) {
     if of.reach.json {
-        println!("{found:#}");
+        say!("{found:#}");
         return;
     }
     let properties = &found["properties"];
@@ -119,7 +119,7 @@ fn print(found: &Value, of: &Of) {
         ("changed", text(&properties["updated"])),
         ("ETag", text(&found["etag"])),
     ] {
-        println!("  {what:18}{}", printable(&value));
+        say!("  {what:18}{}", printable(&value));
     }
 }
 
@@ -161,14 +161,14 @@ async fn prove(name: &str, key: &Path, of: &Of) -> Result<(), Failure> {
 async fn generate_code(name: &str, of: &Of) -> Result<(), Failure> {
     let asked = Place::open(of).await?.code(name).await?;
     if of.reach.json {
-        println!("{asked:#}");
+        say!("{asked:#}");
         return Ok(());
     }
     let code = text(&asked["properties"]["verificationCode"]);
-    println!("{code}\n\nSign a certificate with this common name by the CA's key, then verify it:\n");
-    println!("  openssl req -new -newkey rsa:2048 -nodes -keyout proof.key -subj '/CN={code}' -out proof.csr");
-    println!("  openssl x509 -req -in proof.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 1 -out proof.pem");
-    println!("  usher certificate verify {name} proof.pem");
+    say!("{code}\n\nSign a certificate with this common name by the CA's key, then verify it:\n");
+    say!("  openssl req -new -newkey rsa:2048 -nodes -keyout proof.key -subj '/CN={code}' -out proof.csr");
+    say!("  openssl x509 -req -in proof.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 1 -out proof.pem");
+    say!("  usher certificate verify {name} proof.pem");
     Ok(())
 }
 
@@ -185,9 +185,9 @@ async fn delete(name: &str, etag: Option<&str>, of: &Of) -> Result<(), Failure> 
     let found = place.existing(name).await?;
     place.session.send(Method::DELETE, &place.path(name), None, etag.or(found["etag"].as_str())).await?;
     if of.reach.json {
-        println!("{}", json!({ "deleted": found["name"] }));
+        say!("{}", json!({ "deleted": found["name"] }));
     } else {
-        println!("{name} is deleted.");
+        say!("{name} is deleted.");
     }
     Ok(())
 }

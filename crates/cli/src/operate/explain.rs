@@ -38,7 +38,7 @@ struct Registered {
 pub async fn run(arguments: Explain) -> Result<(), String> {
     let told = ask(&arguments).await.map_err(|why| why.to_string())?;
     if arguments.of.reach.json {
-        println!("{told:#}");
+        say!("{told:#}");
         return Ok(());
     }
     let explanation: Explanation = serde_json::from_value(told).map_err(|why| format!("the server's answer is of another shape: {why}"))?;

@@ -103,9 +103,9 @@ fn place_of(hub: &str, service: &mut Value) -> Result<usize, Failure> {
 
 fn print(service: &Value, of: &Of) {
     if of.reach.json {
-        println!("{:#}", service["properties"]["iotHubs"]);
+        say!("{:#}", service["properties"]["iotHubs"]);
     } else {
-        println!("{}", hubs_table(service));
+        say!("{}", hubs_table(service));
     }
 }
 

@@ -94,12 +94,12 @@ fn print_list(found: &[Value], group: Option<&str>, json: bool) {
             .to_vec()
     };
     if json {
-        println!("{:#}", Value::Array(found.to_vec()));
+        say!("{:#}", Value::Array(found.to_vec()));
     } else if found.is_empty() {
         let of = group.map_or_else(|| "with an enrollment of its own".to_owned(), |group| format!("of the group {group}"));
-        println!("No device {of} has registered yet.");
+        say!("No device {of} has registered yet.");
     } else {
-        println!("{}", table(&["registration ID", "status", "hub", "device", "changed"], &found.iter().map(row).collect::<Vec<_>>()));
+        say!("{}", table(&["registration ID", "status", "hub", "device", "changed"], &found.iter().map(row).collect::<Vec<_>>()));
     }
 }
 
@@ -122,7 +122,7 @@ fn accepted(answer: Answer) -> Result<Value, Failure> {
 async fn show(id: &str, reach: &ServiceReach) -> Result<(), Failure> {
     let state = accepted_of(id, open(reach).await?.get(&path(id)).await?)?;
     if reach.json() {
-        println!("{state:#}");
+        say!("{state:#}");
         return Ok(());
     }
     for (what, member) in [
@@ -139,7 +139,7 @@ async fn show(id: &str, reach: &ServiceReach) -> Result<(), Failure> {
     ] {
         let value = text(&state[member]);
         if !value.is_empty() {
-            println!("  {what:18}{}", printable(&value));
+            say!("  {what:18}{}", printable(&value));
         }
     }
     Ok(())
@@ -148,9 +148,9 @@ async fn show(id: &str, reach: &ServiceReach) -> Result<(), Failure> {
 async fn delete(id: &str, etag: Option<&str>, reach: &ServiceReach) -> Result<(), Failure> {
     accepted_of(id, open(reach).await?.delete(&path(id), etag).await?)?;
     if reach.json() {
-        println!("{}", json!({ "deleted": id }));
+        say!("{}", json!({ "deleted": id }));
     } else {
-        println!("Where {id} is is forgotten. It stays on its hub.");
+        say!("Where {id} is is forgotten. It stays on its hub.");
     }
     Ok(())
 }

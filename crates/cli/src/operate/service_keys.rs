@@ -1,15 +1,73 @@
 //! `usher service keys`: the shared access policies of a service.
 
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use usher_device::Failure;
 
-use super::{
-    Session,
-    arguments::{ServiceKeys, WhichKey},
-    service::connection_string,
-    text,
-};
+use super::{Session, arguments::Reach, service::connection_string, text};
 use crate::near::nearest;
+
+#[derive(Args)]
+pub struct ServiceKeys {
+    /// The service's name
+    pub name: String,
+    /// One policy [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub policy: Option<String>,
+    /// Make a key anew; what uses the old one is refused at once
+    #[arg(long, value_enum, requires = "policy", conflicts_with_all = ["delete"])]
+    pub regenerate: Option<WhichKey>,
+    /// Make the policy, or change what it may; repeat for several
+    #[arg(long = "right", value_name = "RIGHT", value_enum, requires = "policy", conflicts_with_all = ["delete"])]
+    pub rights: Vec<RightWord>,
+    /// Delete the policy
+    #[arg(long, requires = "policy")]
+    pub delete: bool,
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+/// Which of a policy's keys.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WhichKey {
+    /// The first
+    Primary,
+    /// The second
+    Secondary,
+    /// Both
+    Both,
+}
+
+/// What a policy may.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RightWord {
+    /// Change the service
+    ServiceConfig,
+    /// Read enrollments
+    EnrollmentRead,
+    /// Write enrollments and read their keys
+    EnrollmentWrite,
+    /// Be a device
+    DeviceConnect,
+    /// Read where devices are
+    RegistrationStatusRead,
+    /// Delete registrations
+    RegistrationStatusWrite,
+}
+
+impl RightWord {
+    /// The management API's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::ServiceConfig => "ServiceConfig",
+            Self::EnrollmentRead => "EnrollmentRead",
+            Self::EnrollmentWrite => "EnrollmentWrite",
+            Self::DeviceConnect => "DeviceConnect",
+            Self::RegistrationStatusRead => "RegistrationStatusRead",
+            Self::RegistrationStatusWrite => "RegistrationStatusWrite",
+        }
+    }
+}
 
 /// `usher service keys`
 pub async fn run(arguments: &ServiceKeys) -> Result<(), Failure> {
@@ -27,14 +85,14 @@ pub async fn run(arguments: &ServiceKeys) -> Result<(), Failure> {
         _ => policies,
     };
     if arguments.reach.json {
-        println!("{:#}", Value::Array(shown));
+        say!("{:#}", Value::Array(shown));
         return Ok(());
     }
     let host = text(&service["properties"]["serviceOperationsHostName"]);
     for policy in &shown {
-        println!("policy {} ({})", text(&policy["keyName"]), text(&policy["rights"]));
+        say!("policy {} ({})", text(&policy["keyName"]), text(&policy["rights"]));
         for key in ["primaryKey", "secondaryKey"] {
-            println!("  {}", connection_string(&host, policy, key));
+            say!("  {}", connection_string(&host, policy, key));
         }
     }
     Ok(())

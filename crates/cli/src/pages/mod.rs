@@ -50,7 +50,7 @@ pub fn man(arguments: &Man) -> Result<(), String> {
     let mut command = described().disable_help_subcommand(true);
     command.build();
     let pages = write_pages(&command, "usher", folder).map_err(failed)?;
-    println!("{pages} pages are in {}. Read one: man -l {}/usher.1", folder.display(), folder.display());
+    say!("{pages} pages are in {}. Read one: man -l {}/usher.1", folder.display(), folder.display());
     Ok(())
 }
 
@@ -92,7 +92,7 @@ fn exit_status() -> String {
 
 /// `usher reference`
 pub fn reference() -> Result<(), String> {
-    print!("{}", markdown::page(described()));
+    say!("{}", markdown::page(described()).trim_end());
     Ok(())
 }
 
