@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Unmodified Azure SDKs against a running usher: the conformance table, the service and hub APIs, and bad input.
 
-    target/venv/bin/python tests/sdk/run.py target/release/usher [--json FILE] [--only devices|apis|bad|explain|apart|remote|az]
+    target/venv/bin/python tests/sdk/run.py target/release/usher [--json FILE] [--only devices|apis|bad|explain|apart|remote|az|cli]
 """
 
 import argparse
@@ -23,6 +23,8 @@ import az  # noqa: E402
 import bad  # noqa: E402
 import cases  # noqa: E402
 import docs  # noqa: E402
+import cli  # noqa: E402
+import cli_many  # noqa: E402
 import explain  # noqa: E402
 import front  # noqa: E402
 import latency_policy  # noqa: E402
@@ -163,6 +165,7 @@ APART = {
     "in front": front,
     "documents": docs,
     "packages": packages,
+    "many enrollments": cli_many,
 }
 
 
@@ -183,6 +186,8 @@ def run_all(server, binary, only, rows, others):
         others += run_named("bad input", lambda: bad.all_cases(server))
     if only in (None, "explain"):
         others += run_named("explain", lambda: explain.all_cases(server))
+    if only in (None, "cli"):
+        others += run_named("commands", lambda: cli.all_cases(server))
     if only == "az":
         others += run_named("azure-cli", lambda: az.all_cases(server))
     code = server.stop()
@@ -190,8 +195,10 @@ def run_all(server, binary, only, rows, others):
         ("SIGTERM ends it with exit code 0", lambda: expect(code == 0, f"exit code {code}")),
         ("no panic in its log", lambda: expect("panicked" not in server.log(), "it panicked")),
     ])
-    if only in (None, "apart"):
+    if only in (None, "apart", "cli"):
         for title, module in APART.items():
+            if only == "cli" and module is not cli_many:
+                continue
             others += run_named(title, lambda module=module: module.all_cases(binary))
 
 
@@ -219,7 +226,7 @@ def options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary")
     parser.add_argument("--json", help="also write the results to this file")
-    parser.add_argument("--only", choices=["devices", "apis", "bad", "explain", "apart", "remote", "az"])
+    parser.add_argument("--only", choices=["devices", "apis", "bad", "explain", "apart", "remote", "az", "cli"])
     given = parser.parse_args()
     given.binary = os.path.join(CALLED_FROM, given.binary)
     given.json = given.json and os.path.join(CALLED_FROM, given.json)

@@ -25,13 +25,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use serde_json::json;
+use usher_audit::AuditLog;
 use usher_domain::{
     HubName, Secret, TrackingId,
     clock::{Clock, Entropy},
     service::ProvisioningService,
     service_limits::ServiceLimits,
 };
-use usher_audit::AuditLog;
 use usher_registry::Directory;
 
 pub use answer::Refused;

@@ -102,7 +102,9 @@ fn in_subscription(rest: &[&str]) -> Result<Route, Refused> {
         [g, group, p, d, rest @ ..] if is(g, "resourceGroups") && is(p, "providers") && is(d, "Microsoft.Devices") => {
             in_group(group_name(group)?, rest)
         }
-        [p, d, log, proof] if is(p, "providers") && is(d, "Microsoft.Devices") && is(log, "auditLog") && is(proof, "verify") => Ok(Route::AuditProof),
+        [p, d, log, proof] if is(p, "providers") && is(d, "Microsoft.Devices") && is(log, "auditLog") && is(proof, "verify") => {
+            Ok(Route::AuditProof)
+        }
         [p, d, kind] if is(p, "providers") && is(d, "Microsoft.Devices") => match *kind {
             kind if is(kind, "checkProvisioningServiceNameAvailability") => Ok(Route::CheckName),
             kind if is(kind, "provisioningServices") => Ok(Route::Services(None)),

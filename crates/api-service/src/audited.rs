@@ -26,7 +26,11 @@ pub struct Visit<'a> {
 impl Endpoint {
     fn is_audited(self) -> bool {
         match self {
-            Self::PutEnrollment(_) | Self::DeleteEnrollment(_) | Self::Bulk(_) | Self::AttestationMechanism(_) | Self::DeleteRegistration => true,
+            Self::PutEnrollment(_)
+            | Self::DeleteEnrollment(_)
+            | Self::Bulk(_)
+            | Self::AttestationMechanism(_)
+            | Self::DeleteRegistration => true,
             Self::GetEnrollment(_) | Self::QueryEnrollments(_) | Self::GetRegistration | Self::QueryRegistrations => false,
         }
     }

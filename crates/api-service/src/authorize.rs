@@ -21,7 +21,12 @@ use crate::denial::Denial;
 ///
 /// The service is the one whose host name the request names. Where it names none of ours, as behind a proxy or by IP address, it is
 /// the one that the token is for; the token has to be valid there all the same.
-pub(crate) async fn authorize(directory: &Directory, request: &Request<Bytes>, right: Right, now: Timestamp) -> Result<(Tenant, String), Denial> {
+pub(crate) async fn authorize(
+    directory: &Directory,
+    request: &Request<Bytes>,
+    right: Right,
+    now: Timestamp,
+) -> Result<(Tenant, String), Denial> {
     let token = token(request)?;
     let tenant = match directory.by_host(requested_host(request)).await? {
         Some(tenant) => tenant,

@@ -17,11 +17,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
+use usher_audit::AuditLog;
 use usher_domain::{
     ErrorCode, ServiceError, Timestamp, TrackingId,
     clock::{Clock, Entropy},
 };
-use usher_audit::AuditLog;
 use usher_registry::Directory;
 
 pub use openapi::{OPENAPI, OPENAPI_PATH, openapi};

@@ -7,15 +7,18 @@ use usher_device::Transport;
 use usher_domain::{HubName, IdScope};
 use usher_server::RemoteLink;
 
+use crate::enroll::{GroupSettings, IndividualSettings, RecordCommand};
 use crate::oidc::OidcArguments;
-use crate::operate::{AuditCommand, Explain, HubCommand, ServiceCommand, Usage};
+use crate::operate::{AuditCommand, CertificateCommand, Explain, HubCommand, RegistrationCommand, ServiceCommand, Usage};
+use crate::pages::{Completions, Man};
 
 /// usher shows each device to its seat: a self-hosted Device Provisioning Service, wire-compatible with Azure IoT Hub DPS.
 #[derive(Parser)]
 #[command(name = "usher", version, about, propagate_version = true)]
 pub struct Cli {
+    /// None shows how to begin.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
 }
 
 #[derive(Subcommand)]
@@ -31,6 +34,18 @@ pub enum Command {
     /// Be a device
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// Who may register, one by one: make, change, import and export individual enrollments
+    #[command(subcommand)]
+    Enrollment(RecordCommand<IndividualSettings>),
+    /// Who may register, many at once: make, change, import and export enrollment groups
+    #[command(subcommand)]
+    Group(RecordCommand<GroupSettings>),
+    /// Where devices are
+    #[command(subcommand)]
+    Registration(RegistrationCommand),
+    /// CA certificates that enrollments refer to by name: upload and prove them
+    #[command(subcommand)]
+    Certificate(CertificateCommand),
     /// List, make, change and delete provisioning services
     #[command(subcommand)]
     Service(ServiceCommand),
@@ -42,6 +57,13 @@ pub enum Command {
     Audit(AuditCommand),
     /// Show how many operations each service has done, by month
     Usage(Usage),
+    /// Write a shell's completions to standard output
+    Completions(Completions),
+    /// Write manual pages
+    Man(Man),
+    /// Write the reference of all commands as Markdown, as in docs/cli.md
+    #[command(hide = true)]
+    Reference,
 }
 
 #[derive(Subcommand)]
@@ -153,9 +175,7 @@ pub struct Demo {
 }
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  usher device provision --registration-id press-7 --key dGhlIGRldmljZSdzIGtleQ==\n  \
-    usher device provision --registration-id press-7 --cert chain.pem --cert-key key.pem --transport mqtt\n\n\
-    Without --host and --id-scope the running `usher dev` of this folder is used (.usher/dev.json).")]
+#[command(after_help = "Without --host and --id-scope the running `usher dev` of this folder is used (.usher/dev.json).")]
 pub struct Provision {
     /// Who the device says it is; a TPM's default ID is made of its endorsement key
     #[arg(long, value_name = "ID", required_unless_present = "tpm")]

@@ -1,27 +1,42 @@
 //! `usher`: the command line. It reads arguments, starts what they ask for, and speaks to people; every rule is elsewhere.
 
+#[macro_use]
+mod show;
+
+mod begin;
+mod bulk;
 mod command;
 mod demo;
 mod dev;
 mod device;
+mod ended;
+mod enroll;
+mod examples;
 mod logging;
+mod near;
 mod oidc;
 mod operate;
+mod pages;
 mod serve;
-mod show;
+mod service_api;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
 use command::{Cli, Command, DeviceCommand};
+use service_api::Kind;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::from_arg_matches(&examples::add_to(Cli::command()).get_matches()) {
+        Ok(cli) => cli,
+        Err(why) => why.exit(),
+    };
+    let Some(command) = cli.command else { return begin::show() };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(why) => return show::failure(&format!("the runtime cannot start: {why}")),
     };
-    let outcome = match cli.command {
+    let outcome = match command {
         Command::Dev(arguments) => {
             logging::start(arguments.log);
             runtime.block_on(dev::run(arguments))
@@ -41,6 +56,13 @@ fn main() -> ExitCode {
         Command::Device(DeviceCommand::Tpm(arguments)) => device::show_tpm(arguments),
         Command::Service(command) => runtime.block_on(operate::run_service(command)),
         Command::Hub(command) => runtime.block_on(operate::run_hub(command)),
+        Command::Registration(command) => runtime.block_on(operate::run_registration(command)),
+        Command::Certificate(command) => runtime.block_on(operate::run_certificate(command)),
+        Command::Enrollment(command) => return ended::conclude(runtime.block_on(enroll::run(Kind::Individual, command))),
+        Command::Group(command) => return ended::conclude(runtime.block_on(enroll::run(Kind::Group, command))),
+        Command::Completions(arguments) => pages::completions(&arguments),
+        Command::Man(arguments) => pages::man(&arguments),
+        Command::Reference => pages::reference(),
         Command::Explain(arguments) => runtime.block_on(operate::run_explain(arguments)),
         Command::Audit(command) => runtime.block_on(operate::run_audit(command)),
         Command::Usage(arguments) => runtime.block_on(operate::run_usage(arguments)),

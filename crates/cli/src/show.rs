@@ -1,6 +1,25 @@
 //! Showing things to people: tables and failures.
 
-use std::process::ExitCode;
+use std::{
+    io::{ErrorKind, Write as _},
+    process::ExitCode,
+};
+
+/// `println!` for what may be piped into something that reads a part of it, such as `head`: that is an end, not a failure.
+macro_rules! say {
+    ($($words:tt)*) => { $crate::show::say(&format!($($words)*)) };
+}
+
+/// Prints a line on standard output. Ends the process where nobody reads it any more.
+pub fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    if let Err(why) = writeln!(out, "{text}") {
+        if why.kind() != ErrorKind::BrokenPipe {
+            eprintln!("usher: standard output: {why}");
+        }
+        std::process::exit(i32::from(why.kind() != ErrorKind::BrokenPipe));
+    }
+}
 
 /// Prints why a command failed and gives the exit code.
 pub fn failure(why: &str) -> ExitCode {

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::service_keys::ServiceKeys;
+
 /// Which installation is operated.
 #[derive(Args)]
 #[command(after_help = "Without --url the running `usher dev` of this folder is used (.usher/dev.json).")]
@@ -57,6 +59,8 @@ pub enum ServiceCommand {
         #[command(flatten)]
         reach: Reach,
     },
+    /// Show a service's access policies with their connection strings; make, change and delete them
+    Keys(ServiceKeys),
     /// Delete a service with its enrollments and registrations; devices stay on their hubs
     Delete {
         /// Its name

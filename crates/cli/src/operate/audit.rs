@@ -53,13 +53,13 @@ async fn list(arguments: &AuditList) -> Result<(), Failure> {
     let before = arguments.before.map(|before| format!("&before={before}")).unwrap_or_default();
     let page = session.get(&format!("{LOG}?limit={}{before}", arguments.limit)).await?;
     if arguments.reach.json {
-        println!("{page:#}");
+        say!("{page:#}");
         return Ok(());
     }
     let rows: Vec<Vec<String>> = page["value"].as_array().into_iter().flatten().map(row).collect();
-    println!("{}", table(&["number", "when", "who", "from", "service", "what", "came of it"], &rows));
+    say!("{}", table(&["number", "when", "who", "from", "service", "what", "came of it"], &rows));
     if let Some(next) = page["next"].as_u64() {
-        println!("\nOlder ones: usher audit list --before {next}");
+        say!("\nOlder ones: usher audit list --before {next}");
     }
     Ok(())
 }
@@ -80,14 +80,14 @@ async fn verify(arguments: &AuditVerify) -> Result<(), Failure> {
     let kept = arguments.digest.as_ref().map(|digest| format!("?digest={digest}")).unwrap_or_default();
     let found = session.get(&format!("{LOG}/verify{kept}")).await?;
     if arguments.reach.json {
-        println!("{found:#}");
+        say!("{found:#}");
     }
     if found["whole"] != Value::Bool(true) {
         let next = "Compare with a backup (`usher audit list` there); somebody with the master key has changed the log.";
         return Err(Failure::new("audit", format!("the log is not whole: {}", text(&found["broken"])), next));
     }
     if !arguments.reach.json {
-        println!("The log is whole: {} entries. Keep this digest elsewhere:\n{}", text(&found["entries"]), text(&found["digest"]));
+        say!("The log is whole: {} entries. Keep this digest elsewhere:\n{}", text(&found["entries"]), text(&found["digest"]));
     }
     Ok(())
 }

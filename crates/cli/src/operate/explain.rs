@@ -38,7 +38,7 @@ struct Registered {
 pub async fn run(arguments: Explain) -> Result<(), String> {
     let told = ask(&arguments).await.map_err(|why| why.to_string())?;
     if arguments.of.reach.json {
-        println!("{told:#}");
+        say!("{told:#}");
         return Ok(());
     }
     let explanation: Explanation = serde_json::from_value(told).map_err(|why| format!("the server's answer is of another shape: {why}"))?;
@@ -117,7 +117,7 @@ fn ended(outcome: &Outcome) -> String {
 }
 
 /// Names that devices make up must not move the cursor.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

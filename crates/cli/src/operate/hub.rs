@@ -8,7 +8,7 @@ use super::{
     arguments::{HubCommand, Of},
     given_or_read, strange, text,
 };
-use crate::show::table;
+use crate::{near::nearest, show::table};
 
 /// `usher hub …`
 pub async fn run(command: HubCommand) -> Result<(), String> {
@@ -91,16 +91,21 @@ fn place_of(hub: &str, service: &mut Value) -> Result<usize, Failure> {
     let place = hubs.iter().position(|linked| linked["name"].as_str().is_some_and(|linked| linked.eq_ignore_ascii_case(hub)));
     place.ok_or_else(|| {
         let linked: Vec<String> = hubs.iter().map(|linked| text(&linked["name"])).collect();
+        let near = nearest(hub, linked.iter().map(String::as_str)).map(|near| format!("is {near} meant? ")).unwrap_or_default();
         let there = if linked.is_empty() { "it has none".to_owned() } else { format!("it has {}", linked.join(", ")) };
-        Failure::new("hub", format!("the service {name} has no hub {hub}; {there}"), "Give the host name as `usher hub list` shows it.")
+        Failure::new(
+            "hub",
+            format!("the service {name} has no hub {hub}; {near}{there}"),
+            "Give the host name as `usher hub list` shows it.",
+        )
     })
 }
 
 fn print(service: &Value, of: &Of) {
     if of.reach.json {
-        println!("{:#}", service["properties"]["iotHubs"]);
+        say!("{:#}", service["properties"]["iotHubs"]);
     } else {
-        println!("{}", hubs_table(service));
+        say!("{}", hubs_table(service));
     }
 }
 

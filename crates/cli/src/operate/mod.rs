@@ -1,10 +1,16 @@
-//! Operating an installation: `usher service`, `usher hub`, `usher usage`, `usher explain`. All of it speaks the management API, as any client does.
+//! Operating an installation: `usher service`, `usher hub`, `usher certificate`, `usher usage`, `usher explain` by its management API,
+//! `usher registration` by a service's own, as any client does.
 
 mod arguments;
 mod audit;
+mod certificate;
+mod certificate_arguments;
 mod explain;
 mod hub;
+mod proof;
+mod registration;
 mod service;
+mod service_keys;
 mod usage;
 
 use std::io::Read as _;
@@ -14,20 +20,25 @@ use usher_device::{Failure, ManagementClient, trust_from_file};
 use usher_domain::Secret;
 use usher_server::Manifest;
 
-pub use arguments::{Explain, HubCommand, ServiceCommand, Usage};
+pub use arguments::{Explain, HubCommand, Of, ServiceCommand, Usage};
 pub use audit::{AuditCommand, run as run_audit};
-pub use explain::run as run_explain;
+pub use certificate::run as run_certificate;
+pub use certificate_arguments::CertificateCommand;
+pub use explain::{printable, run as run_explain};
 pub use hub::run as run_hub;
-pub use service::run as run_service;
+pub use registration::{RegistrationCommand, run as run_registration};
+pub use service::{connection_string, run as run_service};
 pub use usage::run as run_usage;
 
 use arguments::Reach;
+
+use crate::near::nearest;
 
 /// Longest connection string read from standard input, in bytes.
 const LINE_BYTES_MAX: u64 = 4096;
 
 /// A conversation with an installation.
-struct Session {
+pub struct Session {
     client: ManagementClient,
     /// The name of the service that dev.json tells of.
     default_service: Option<String>,
@@ -35,7 +46,7 @@ struct Session {
 
 impl Session {
     /// From what was said, or else from dev.json.
-    fn open(reach: &Reach) -> Result<Self, Failure> {
+    pub fn open(reach: &Reach) -> Result<Self, Failure> {
         let dev = if reach.url.is_none() { Manifest::read(&reach.state).ok() } else { None };
         let missing = |what: &str| {
             let why = format!("no {what} was given, and {} has no dev.json", reach.state.display());
@@ -69,7 +80,7 @@ impl Session {
     }
 
     /// The service of this name; where none is said, that of dev.json or the only one.
-    async fn service(&self, name: Option<&str>) -> Result<Value, Failure> {
+    pub async fn service(&self, name: Option<&str>) -> Result<Value, Failure> {
         let services = self.services().await?;
         let names: Vec<&str> = services.iter().filter_map(|service| service["name"].as_str()).collect();
         let wanted = match (name.or(self.default_service.as_deref()), names.as_slice()) {
@@ -79,9 +90,15 @@ impl Session {
         };
         let found = services.iter().find(|service| service["name"].as_str().is_some_and(|name| name.eq_ignore_ascii_case(wanted)));
         found.cloned().ok_or_else(|| {
+            let near = nearest(wanted, names.iter().copied()).map(|near| format!("is {near} meant? ")).unwrap_or_default();
             let there = if names.is_empty() { "there are none".to_owned() } else { format!("there are {}", names.join(", ")) };
-            Failure::new("service", format!("there is no provisioning service {wanted}; {there}"), "Make one: usher service create NAME.")
+            let what = format!("there is no provisioning service {wanted}; {near}{there}");
+            Failure::new("service", what, "Make one: usher service create NAME.")
         })
+    }
+
+    async fn send(&self, method: http::Method, path: &str, body: Option<&Value>, if_match: Option<&str>) -> Result<Value, Failure> {
+        self.client.send(method, path, body, if_match).await
     }
 
     /// Writes a service back as it was read and changed, unless another changed it meanwhile.
@@ -89,7 +106,8 @@ impl Session {
         self.client.send(http::Method::PUT, id_of(service)?, Some(service), service["etag"].as_str()).await
     }
 
-    async fn policies(&self, service: &Value) -> Result<Vec<Value>, Failure> {
+    /// The access policies of a service, with their keys.
+    pub async fn policies(&self, service: &Value) -> Result<Vec<Value>, Failure> {
         let mut told = self.client.send(http::Method::POST, &format!("{}/listkeys", id_of(service)?), None, None).await?;
         Ok(told["value"].as_array_mut().map(std::mem::take).unwrap_or_default())
     }
@@ -104,7 +122,7 @@ fn strange(why: &str) -> Failure {
 }
 
 /// A member as text for a table.
-fn text(value: &Value) -> String {
+pub fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),

@@ -17,6 +17,7 @@ pub async fn run(command: ServiceCommand) -> Result<(), String> {
         ServiceCommand::Show { name, keys, reach } => show(&name, keys, &reach).await,
         ServiceCommand::Create(arguments) => create(&arguments).await,
         ServiceCommand::Update { name, tags, allocation, reach } => update(&name, &tags, allocation, &reach).await,
+        ServiceCommand::Keys(arguments) => super::service_keys::run(&arguments).await,
         ServiceCommand::Delete { name, yes, reach } => delete(&name, yes, &reach).await,
     };
     outcome.map_err(|why| why.to_string())
@@ -25,7 +26,7 @@ pub async fn run(command: ServiceCommand) -> Result<(), String> {
 async fn list(reach: &Reach) -> Result<(), Failure> {
     let services = Session::open(reach)?.services().await?;
     if reach.json {
-        println!("{:#}", Value::Array(services));
+        say!("{:#}", Value::Array(services));
         return Ok(());
     }
     let row = |service: &Value| {
@@ -34,7 +35,7 @@ async fn list(reach: &Reach) -> Result<(), Failure> {
         let host = text(&properties["serviceOperationsHostName"]);
         vec![text(&service["name"]), text(&service["resourcegroup"]), text(&properties["idScope"]), host, hubs.to_string()]
     };
-    println!("{}", table(&["name", "group", "ID scope", "service API", "hubs"], &services.iter().map(row).collect::<Vec<_>>()));
+    say!("{}", table(&["name", "group", "ID scope", "service API", "hubs"], &services.iter().map(row).collect::<Vec<_>>()));
     Ok(())
 }
 
@@ -46,15 +47,15 @@ async fn show(name: &str, keys: bool, reach: &Reach) -> Result<(), Failure> {
         if keys {
             service["properties"]["authorizationPolicies"] = Value::Array(policies);
         }
-        println!("{service:#}");
+        say!("{service:#}");
         return Ok(());
     }
     print_service(&service);
     let host = text(&service["properties"]["serviceOperationsHostName"]);
     for policy in &policies {
-        println!("\n  policy {} ({})", text(&policy["keyName"]), text(&policy["rights"]));
+        say!("\n  policy {} ({})", text(&policy["keyName"]), text(&policy["rights"]));
         for key in ["primaryKey", "secondaryKey"] {
-            println!("    {}", connection_string(&host, policy, key));
+            say!("    {}", connection_string(&host, policy, key));
         }
     }
     Ok(())
@@ -72,9 +73,9 @@ fn print_service(service: &Value) {
         ("allocation policy", text(&properties["allocationPolicy"])),
         ("tags", tags.collect::<Vec<_>>().join(", ")),
     ] {
-        println!("  {what:18}{value}");
+        say!("  {what:18}{value}");
     }
-    println!("\n{}", super::hub::hubs_table(service));
+    say!("\n{}", super::hub::hubs_table(service));
 }
 
 async fn create(arguments: &Create) -> Result<(), Failure> {
@@ -93,7 +94,7 @@ async fn create(arguments: &Create) -> Result<(), Failure> {
     refuse_existing(&session, &arguments.name).await?;
     let made = session.client.send(http::Method::PUT, &id, Some(&body), None).await?;
     if arguments.reach.json {
-        println!("{made:#}");
+        say!("{made:#}");
         return Ok(());
     }
     print_made(&session, &made).await
@@ -110,22 +111,23 @@ async fn refuse_existing(session: &Session, name: &str) -> Result<(), Failure> {
 
 async fn print_made(session: &Session, made: &Value) -> Result<(), Failure> {
     let host = text(&made["properties"]["serviceOperationsHostName"]);
-    println!("{} is ready.\n", text(&made["name"]));
-    println!("  ID scope            {}", text(&made["properties"]["idScope"]));
+    say!("{} is ready.\n", text(&made["name"]));
+    say!("  ID scope            {}", text(&made["properties"]["idScope"]));
     if let Some(policy) = session.policies(made).await?.first() {
-        println!("  service API         {}", connection_string(&host, policy, "primaryKey"));
+        say!("  service API         {}", connection_string(&host, policy, "primaryKey"));
     }
-    println!("\nIt has no hub yet: usher hub link NAME --region REGION --service {}", text(&made["name"]));
+    say!("\nIt has no hub yet: usher hub link NAME --region REGION --service {}", text(&made["name"]));
     let bare = host.split(':').next().unwrap_or_default();
     if tokio::net::lookup_host((bare, 443)).await.is_err() {
-        println!(
+        say!(
             "This machine does not know the name {bare}: add it to /etc/hosts with the server's address, on each that calls the service API."
         );
     }
     Ok(())
 }
 
-fn connection_string(host: &str, policy: &Value, key: &str) -> String {
+/// A policy's connection string, by its `primaryKey` or `secondaryKey`.
+pub fn connection_string(host: &str, policy: &Value, key: &str) -> String {
     format!("HostName={host};SharedAccessKeyName={};SharedAccessKey={}", text(&policy["keyName"]), text(&policy[key]))
 }
 
@@ -149,7 +151,7 @@ async fn update(name: &str, tags: &[(String, String)], allocation: Option<Alloca
     service["tags"] = Value::Object(kept);
     let changed = session.write_back(&service).await?;
     if reach.json {
-        println!("{changed:#}")
+        say!("{changed:#}")
     } else {
         print_service(&changed)
     }
@@ -167,9 +169,9 @@ async fn delete(name: &str, yes: bool, reach: &Reach) -> Result<(), Failure> {
     }
     session.client.send(http::Method::DELETE, id_of(&service)?, None, service["etag"].as_str()).await?;
     if reach.json {
-        println!("{}", json!({ "deleted": service["name"] }))
+        say!("{}", json!({ "deleted": service["name"] }))
     } else {
-        println!("{name} is deleted. Its devices stay on their hubs.")
+        say!("{name} is deleted. Its devices stay on their hubs.")
     }
     Ok(())
 }

@@ -23,14 +23,14 @@ async fn show(arguments: &Usage) -> Result<(), Failure> {
         told.push(json!({ "service": service["name"], "months": used["value"] }));
     }
     if arguments.reach.json {
-        println!("{:#}", Value::Array(told));
+        say!("{:#}", Value::Array(told));
         return Ok(());
     }
     let months: Vec<String> = told.first().into_iter().flat_map(|one| members(one, "month")).collect();
     let head: Vec<&str> = std::iter::once("service").chain(months.iter().map(String::as_str)).collect();
     let rows: Vec<Vec<String>> =
         told.iter().map(|one| std::iter::once(text(&one["service"])).chain(members(one, "operations")).collect()).collect();
-    println!("{}", table(&head, &rows));
+    say!("{}", table(&head, &rows));
     Ok(())
 }
 

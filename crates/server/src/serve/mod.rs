@@ -178,7 +178,13 @@ fn management(ports: &Ports, site: NodeSite, settings: &Settings, https_port: u1
     ManagementApi::new(ManagementPorts { directory, clock, entropy, site: Arc::new(site) }, settings)
 }
 
-fn doors(ports: Ports, latency: LatencyMap, linked_hubs: Arc<LinkedHubs>, hubs: Arc<EmbeddedHubs>, (management, audit): (ManagementApi, AuditLog)) -> Doors {
+fn doors(
+    ports: Ports,
+    latency: LatencyMap,
+    linked_hubs: Arc<LinkedHubs>,
+    hubs: Arc<EmbeddedHubs>,
+    (management, audit): (ManagementApi, AuditLog),
+) -> Doors {
     let (directory, clock, entropy) = (Arc::clone(&ports.directory), Arc::clone(&ports.clock), Arc::clone(&ports.entropy));
     let engine = Engine::new(ports).with_latency(latency).with_journal(Journal::start());
     Doors {
