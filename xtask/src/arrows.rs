@@ -30,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("usher-store-postgres", &["usher-store"]),
     ("usher-records", &["usher-domain", "usher-store", "usher-seal"]),
     ("usher-audit", &["usher-domain", "usher-store", "usher-records"]),
+    ("usher-transfer", &["usher-store", "usher-seal", "usher-records"]),
     // use cases
     ("usher-registry", &["usher-domain", "usher-store", "usher-seal", "usher-records", "usher-attestation", "usher-throttle"]),
     (

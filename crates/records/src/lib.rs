@@ -4,10 +4,12 @@
 //! in cost whatever their length.
 
 mod error;
+mod opener;
 mod tenant_keys;
 mod token;
 mod vault;
 
 pub use error::RecordError;
+pub use opener::Opener;
 pub use tenant_keys::{Rotation, rotate_master};
 pub use vault::{Page, Vault, Versioned};

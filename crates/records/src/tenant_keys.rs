@@ -6,7 +6,7 @@ use usher_store::{Expect, Key, Op, Range, Space, Store, StoreError, Stored, Tena
 use crate::{RecordError, vault::new_etag};
 
 /// Where tenants' wrapped keys lie, under tenant 0. The one space whose keys are plain: they are tenant numbers.
-const KEYS: Space = Space(0);
+pub(crate) const KEYS: Space = Space(0);
 /// Tenants wrapped anew in one step.
 const STEP: usize = 32;
 
@@ -69,7 +69,7 @@ async fn rewrap(store: &dyn Store, name: Vec<u8>, stored: &Stored, old: &MasterK
     Ok(true)
 }
 
-fn named(tenant: u32, error: SealError) -> RecordError {
+pub(crate) fn named(tenant: u32, error: SealError) -> RecordError {
     match error {
         SealError::Malformed | SealError::NotAuthentic => corrupt(tenant, "are not what was written"),
         other => RecordError::Seal(other),

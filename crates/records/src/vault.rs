@@ -121,7 +121,7 @@ impl Vault {
         if deepest(text.get(1..).unwrap_or_default()) > NESTING_MAX {
             return Err(RecordError::Invalid(format!("a record that nests deeper than {NESTING_MAX} levels could not be read again")));
         }
-        let body = self.0.keys.seal(&self.place(key.space, &key.key, etag), &text)?;
+        let body = self.0.keys.seal(&place(self.0.tenant, key.space, &key.key, etag), &text)?;
         Ok((Op::Put { key, expect, etag, body }, etag))
     }
 
@@ -141,7 +141,7 @@ impl Vault {
 
     fn open<T: DeserializeOwned>(&self, space: Space, key: &[u8], stored: &Stored) -> Result<Versioned<T>, RecordError> {
         let corrupt = |detail: String| RecordError::Corrupt { space, detail };
-        let text = self.0.keys.open(&self.place(space, key, stored.etag), &stored.body).map_err(|error| match error {
+        let text = self.0.keys.open(&place(self.0.tenant, space, key, stored.etag), &stored.body).map_err(|error| match error {
             SealError::Malformed | SealError::NotAuthentic => corrupt(error.to_string()),
             other => RecordError::Seal(other),
         })?;
@@ -153,17 +153,17 @@ impl Vault {
         let value = serde_json::from_slice(json).map_err(|_| corrupt("a record of another shape".into()))?;
         Ok(Versioned { value, etag: stored.etag })
     }
+}
 
-    /// What a record is sealed to, so that it can be neither moved nor passed off as another version.
-    fn place(&self, space: Space, key: &[u8], etag: u64) -> Vec<u8> {
-        let mut place = Vec::with_capacity(1 + 1 + 4 + 8 + key.len());
-        place.push(TEXT_VERSION);
-        place.push(space.0);
-        place.extend_from_slice(&self.0.tenant.0.to_be_bytes());
-        place.extend_from_slice(&etag.to_be_bytes());
-        place.extend_from_slice(key);
-        place
-    }
+/// What a record is sealed to, so that it can be neither moved nor passed off as another version.
+pub(crate) fn place(tenant: TenantId, space: Space, key: &[u8], etag: u64) -> Vec<u8> {
+    let mut place = Vec::with_capacity(1 + 1 + 4 + 8 + key.len());
+    place.push(TEXT_VERSION);
+    place.push(space.0);
+    place.extend_from_slice(&tenant.0.to_be_bytes());
+    place.extend_from_slice(&etag.to_be_bytes());
+    place.extend_from_slice(key);
+    place
 }
 
 /// A random ETag: unlike a counter it does not repeat when a record is deleted and made again.

@@ -44,6 +44,12 @@ impl MasterKey {
         key_file::read(path, create)
     }
 
+    /// A key that authenticates data for one purpose, and tells nothing about this one: HMAC-SHA-256 of the purpose's name.
+    pub fn authentication_key(&self, purpose: &str) -> hmac::Key {
+        let root = hmac::Key::new(hmac::HMAC_SHA256, self.0.expose());
+        hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&root, &[b"usher authentication: ", purpose.as_bytes()].concat()).as_ref())
+    }
+
     pub(crate) fn key(&self) -> &SecretBytes {
         &self.0
     }

@@ -7,12 +7,13 @@ mod committer;
 mod error;
 mod layout;
 mod mark;
+mod snapshot;
 mod tables;
 
 use std::{path::Path, sync::Arc, thread::JoinHandle};
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use usher_store::{BoxFuture, Found, Key, Op, Range, SCAN_MAX, Space, Store, StoreError, Stored, body_bytes, check_limits};
+use usher_store::{BoxFuture, Found, Key, Op, Range, SCAN_MAX, Snapshot, Space, Store, StoreError, Stored, body_bytes, check_limits};
 
 use committer::{Committer, Request};
 use layout::{decode_value, full_key, full_prefix};
@@ -72,6 +73,11 @@ impl EmbeddedStore {
             .map_err(|error| OpenError::io(folder, &error))?;
         let room = Arc::new(Semaphore::new(QUEUE_BYTES_MAX));
         Ok(Self { tables, queue: Some(queue), room, committer: Some(thread) })
+    }
+
+    /// Whether a store was made in `folder`. Opening makes one where there is none, which whoever only wants to read does not want.
+    pub fn is_in(folder: &Path) -> bool {
+        ["mark", "0.jnl", "keyspaces"].iter().any(|name| folder.join(name).exists())
     }
 
     /// Ends the committer after the commits it was given, and says whether it came to a good end. Dropping does the same in silence.
@@ -151,6 +157,10 @@ impl Store for EmbeddedStore {
             queue.send(Request { ops, answer, room }).await.map_err(|_| stopped())?;
             answered.await.map_err(|_| stopped())?
         })
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, StoreError>> {
+        Box::pin(async move { Ok(Box::new(snapshot::View::open(self.tables.clone())?) as Box<dyn Snapshot>) })
     }
 }
 

@@ -93,6 +93,11 @@ impl Tables {
         batch.commit()
     }
 
+    /// What is committed by now.
+    pub fn snapshot(&self) -> fjall::Snapshot {
+        self.database.snapshot()
+    }
+
     /// A batch that is durable once committed, numbered as the `group`-th.
     pub fn batch(&self, group: u64) -> fjall::OwnedWriteBatch {
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));

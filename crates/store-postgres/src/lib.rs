@@ -16,6 +16,7 @@ mod readers;
 mod rows;
 mod schema;
 mod session;
+mod snapshot;
 mod sql;
 mod target;
 mod tls;
@@ -23,7 +24,7 @@ mod tls;
 use std::{sync::Arc, time::Duration};
 
 use tokio_postgres::Row;
-use usher_store::{BoxFuture, Found, Key, Op, Range, SCAN_MAX, Space, Store, StoreError, Stored, TenantId, check_limits};
+use usher_store::{BoxFuture, Found, Key, Op, Range, SCAN_MAX, Snapshot, Space, Store, StoreError, Stored, TenantId, check_limits};
 
 use fault::Fault;
 use lane::Lane;
@@ -60,6 +61,7 @@ impl Default for Options {
 
 /// An open store. Dropping it ends the lanes after the commits they were given.
 pub struct PostgresStore {
+    target: Target,
     readers: Arc<Readers>,
     queue: Arc<Queue>,
     sweeper: tokio::task::JoinHandle<()>,
@@ -85,9 +87,23 @@ impl PostgresStore {
             let slot = i32::from(first.wrapping_add(u8::try_from(lane).unwrap_or_default()) % COUNTER_SLOTS);
             tokio::spawn(Lane::new(target.clone(), Arc::clone(&queue), slot).run());
         }
-        let readers = Arc::new(Readers::new(target, options.readers));
+        let readers = Arc::new(Readers::new(target.clone(), options.readers));
         let sweeper = tokio::spawn(sweep(Arc::clone(&readers)));
-        Ok(Self { readers, queue, sweeper })
+        Ok(Self { target, readers, queue, sweeper })
+    }
+
+    /// How many connections of nodes the database has at this moment: those named `usher`, which they are unless the address names
+    /// them otherwise.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::open`].
+    pub async fn connections(address: &str, options: &Options) -> Result<u64, OpenError> {
+        let target = Target::parse(address, options.password.as_deref())?;
+        let counted = session::within(OPEN_MAX, async {
+            let row = session::connect(&target).await?.query_one(sql::NODES, &[]).await?;
+            Ok(row.try_get::<_, i64>(0)?.unsigned_abs())
+        });
+        counted.await.map_err(schema::refused)
     }
 }
 
@@ -155,6 +171,13 @@ impl Store for PostgresStore {
             }
             let stopped = || StoreError::Unavailable("the store is closed".into());
             self.queue.put(ops).await.ok_or_else(stopped)?.await.map_err(|_| stopped())?
+        })
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, StoreError>> {
+        Box::pin(async move {
+            let view = snapshot::View::open(&self.target).await.map_err(unavailable)?;
+            Ok(Box::new(view) as Box<dyn Snapshot>)
         })
     }
 }

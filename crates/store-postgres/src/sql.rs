@@ -51,3 +51,16 @@ pub const MARKED: &str = "SELECT fence FROM usher_commits WHERE tenant = $1 AND 
 pub const UNMARK: &str = "DELETE FROM usher_commits WHERE tenant = $1 AND id = $2";
 /// Marks that processes left behind which ended without notice. Whatever they belonged to has ended long ago: see [`SETTINGS`].
 pub const SWEEP: &str = "DELETE FROM usher_commits WHERE made < now() - INTERVAL '1 day'";
+
+/// Begins a snapshot. Whoever reads it may be slow to take what it has read; the settings of a session would end that too early.
+pub const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL idle_in_transaction_session_timeout = 600000";
+/// The next tenant that has records. Of the statements only this, [`COUNTER_TENANT`] and [`NODES`] name no tenant; copies alone use them.
+pub const RECORD_TENANT: &str = "SELECT min(tenant) FROM usher_records WHERE tenant > $1";
+/// The next tenant that has counters.
+pub const COUNTER_TENANT: &str = "SELECT min(tenant) FROM usher_counters WHERE tenant > $1";
+/// Counters from a key on, without those that are 0.
+pub const COUNTERS: &str = "SELECT key, CAST(sum(n) AS INT8) FROM usher_counters WHERE tenant = $1 AND key >= $2 \
+    GROUP BY key HAVING sum(n) <> 0 ORDER BY key LIMIT $3";
+/// Connections of nodes, as far as the user may see them: its own always.
+pub const NODES: &str = "SELECT count(*) FROM pg_stat_activity \
+    WHERE datname = current_database() AND application_name = 'usher' AND pid <> pg_backend_pid()";

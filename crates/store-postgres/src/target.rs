@@ -75,6 +75,15 @@ impl Target {
     }
 }
 
+impl Target {
+    /// The same under another name, so that it is not taken for a node.
+    pub fn named(&self, name: &str) -> Self {
+        let mut target = self.clone();
+        target.config.application_name(name);
+        target
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

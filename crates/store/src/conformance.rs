@@ -3,6 +3,8 @@
 //! The suite is plain futures, so that it runs under whatever runtime an engine needs, or none. What has to happen at once is polled
 //! together in one task.
 
+mod snapshots;
+
 use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use crate::{BoxFuture, Expect, Key, Op, Range, Space, Store, StoreError, TenantId};
@@ -34,6 +36,7 @@ pub async fn all(store: Arc<dyn Store>) {
     scan_edges(store.as_ref()).await;
     claims(store.as_ref()).await;
     counting_at_once(store.as_ref()).await;
+    snapshots::all(store.as_ref()).await;
 }
 
 /// Opens a durable store, closes it by dropping it, and opens it again: all that was acknowledged is there, and conditions go on from it.

@@ -6,6 +6,9 @@
 
 pub mod conformance;
 pub mod memory;
+mod snapshot;
+
+pub use snapshot::{Entry, STEP_BYTES, STEP_MAX, Snapshot};
 
 use std::{fmt, future::Future, pin::Pin};
 
@@ -174,6 +177,9 @@ pub trait Store: Send + Sync + 'static {
     /// All operations or none; durable before `Ok`. Conditions are judged against the state before the commit. No key may occur
     /// twice, but for counters.
     fn commit(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Everything as it is now. What is acknowledged by now is in it; commits go on meanwhile and are not.
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, StoreError>>;
 }
 
 /// Checks a commit against this port's limits; engines call it first.

@@ -8,7 +8,7 @@ use std::{
     task::{Poll, Waker},
 };
 
-use crate::{BoxFuture, Found, Key, Op, Range, SCAN_MAX, Store, StoreError, Stored, check_limits, holds};
+use crate::{BoxFuture, Entry, Found, Key, Op, Range, SCAN_MAX, STEP_MAX, Snapshot, Store, StoreError, Stored, check_limits, holds};
 
 /// What goes wrong with the next commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,5 +154,31 @@ impl Store for MemoryStore {
                 }
             }
         })
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, StoreError>> {
+        Box::pin(async move {
+            let state = self.state();
+            let records = state.records.iter().map(|(key, stored)| {
+                let Stored { etag, body } = stored.clone();
+                Entry::Record { key: key.clone(), etag, body }
+            });
+            let counters = state.counters.iter().filter(|(_, value)| **value != 0);
+            let mut all: Vec<Entry> =
+                records.chain(counters.map(|(key, value)| Entry::Counter { key: key.clone(), value: *value })).collect();
+            all.sort_unstable_by(|one, other| other.place().cmp(&one.place()));
+            Ok(Box::new(Copy(all)) as Box<dyn Snapshot>)
+        })
+    }
+}
+
+/// What is left to be told, the last first.
+struct Copy(Vec<Entry>);
+
+impl Snapshot for Copy {
+    fn step(&mut self) -> BoxFuture<'_, Result<Vec<Entry>, StoreError>> {
+        let mut step = self.0.split_off(self.0.len().saturating_sub(STEP_MAX));
+        step.reverse();
+        Box::pin(async move { Ok(step) })
     }
 }
