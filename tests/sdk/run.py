@@ -25,6 +25,7 @@ import cases  # noqa: E402
 import docs  # noqa: E402
 import cli  # noqa: E402
 import cli_many  # noqa: E402
+import copies  # noqa: E402
 import explain  # noqa: E402
 import front  # noqa: E402
 import latency_policy  # noqa: E402
@@ -166,6 +167,7 @@ APART = {
     "documents": docs,
     "packages": packages,
     "many enrollments": cli_many,
+    "copies": copies,
 }
 
 

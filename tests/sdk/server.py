@@ -18,24 +18,24 @@ PORTS_WAIT_S = 120
 
 
 class Server:
-    """A running `usher dev` with a state folder of its own."""
+    """A running `usher dev` with a state folder of its own, or one that is there."""
 
-    def __init__(self, binary, *arguments):
+    def __init__(self, binary, *arguments, state=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="usher-sdk-"))
-        self.log_path = self.folder / "log"
+        self.log_path, self.state = self.folder / "log", state or self.folder / "state"
         wait_for_ports(PORTS)
         started = time.monotonic()
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                [binary, "dev", "--state", self.folder / "state", *arguments], stdout=log, stderr=log)
-        manifest = self.folder / "state" / "dev.json"
+                [binary, "dev", "--state", self.state, *arguments], stdout=log, stderr=log)
+        manifest = self.state / "dev.json"
         while not manifest.exists():
             if self.process.poll() is not None or time.monotonic() - started > 30:
                 raise SystemExit("usher dev did not start:\n" + self.log_path.read_text())
             time.sleep(0.005)
         self.ready_ms = (time.monotonic() - started) * 1000
         self.manifest = json.loads(manifest.read_text())
-        self.trust = str(self.folder / "state" / self.manifest["trust"])
+        self.trust = str(self.state / self.manifest["trust"])
         self.id_scope = self.manifest["idScope"]
         self.host = self.manifest["device"]["host"]
         self.service = self.manifest["service"]["connectionString"]

@@ -8,6 +8,7 @@ use usher_domain::{HubName, IdScope};
 use usher_server::RemoteLink;
 
 use crate::enroll::{GroupSettings, IndividualSettings, RecordCommand};
+use crate::copies::{Backup, Check, Migrate, Restore};
 use crate::oidc::OidcArguments;
 use crate::operate::{AuditCommand, CertificateCommand, Explain, HubCommand, RegistrationCommand, ServiceCommand, Usage};
 use crate::pages::{Completions, Man};
@@ -64,6 +65,14 @@ pub enum Command {
     /// Write the reference of all commands as Markdown, as in docs/cli.md
     #[command(hide = true)]
     Reference,
+    /// Copy everything into a file, also while the server runs
+    Backup(Backup),
+    /// Fill an empty installation from a backup
+    Restore(Restore),
+    /// Copy everything to another store
+    Migrate(Migrate),
+    /// Prove that a store or a backup is whole, and that its master key fits
+    Check(Check),
 }
 
 #[derive(Subcommand)]

@@ -6,6 +6,7 @@ mod show;
 mod begin;
 mod bulk;
 mod command;
+mod copies;
 mod demo;
 mod dev;
 mod device;
@@ -66,6 +67,10 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => runtime.block_on(operate::run_explain(arguments)),
         Command::Audit(command) => runtime.block_on(operate::run_audit(command)),
         Command::Usage(arguments) => runtime.block_on(operate::run_usage(arguments)),
+        Command::Backup(arguments) => runtime.block_on(copies::run_backup(arguments)),
+        Command::Restore(arguments) => runtime.block_on(copies::run_restore(arguments)),
+        Command::Migrate(arguments) => runtime.block_on(copies::run_migrate(arguments)),
+        Command::Check(arguments) => runtime.block_on(copies::run_check(arguments)),
     };
     // A connection that never ends must not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));

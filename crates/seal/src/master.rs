@@ -44,6 +44,11 @@ impl MasterKey {
         key_file::read(path, create)
     }
 
+    /// Whether the other is the same key, in constant time.
+    pub fn is(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+
     /// A key that authenticates data for one purpose, and tells nothing about this one: HMAC-SHA-256 of the purpose's name.
     pub fn authentication_key(&self, purpose: &str) -> hmac::Key {
         let root = hmac::Key::new(hmac::HMAC_SHA256, self.0.expose());

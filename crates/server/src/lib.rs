@@ -3,6 +3,7 @@
 
 mod ambient;
 mod amqp;
+pub mod copies;
 pub mod dev;
 mod dev_ca;
 mod dev_limits;

@@ -15,6 +15,11 @@ impl StartError {
         Self { what: what.into(), next: next.into() }
     }
 
+    /// What happened, and what to do next.
+    pub(crate) fn parts(self) -> (String, String) {
+        (self.what, self.next)
+    }
+
     /// Something that only the server's own fault can explain.
     pub(crate) fn internal(step: &str, error: &dyn fmt::Display) -> Self {
         Self::new(format!("{step}: {error}"), "This is a fault of usher; please report it with this message.")

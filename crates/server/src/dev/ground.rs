@@ -17,6 +17,7 @@ use usher_store_embedded::EmbeddedStore;
 use crate::{
     StartError,
     ambient::{SystemClock, SystemEntropy},
+    copies::{self, BackupDoor},
     dev_ca::DevCa,
     kept_secret::kept_secret,
 };
@@ -38,6 +39,8 @@ pub struct Ground {
     pub hubs: Arc<EmbeddedHubs>,
     /// The provisioning services.
     pub directory: Arc<Directory>,
+    /// Where backups are given.
+    pub backups: Option<BackupDoor>,
 }
 
 impl Ground {
@@ -46,11 +49,13 @@ impl Ground {
         make_folder(folder)?;
         let (store, master) = open_store(folder)?;
         let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        copies::refuse_unfinished(store.as_ref()).await?;
+        let backups = BackupDoor::open(&folder.join("store"), Arc::clone(&store), master.clone(), Arc::clone(&clock));
         let system = Vault::open_tenant(Arc::clone(&store), &master, TenantId(0)).await.map_err(|error| unreadable(&error))?;
         let hubs = EmbeddedHubs::open(system.clone(), Arc::clone(&clock), Arc::clone(&entropy)).await;
         let hubs = Arc::new(hubs.map_err(|error| StartError::internal("opening the hubs", &error))?);
         let directory = Directory::open(store, master).await.map_err(|error| unreadable(&error))?;
-        Ok(Self { clock, entropy, system, hubs, directory: Arc::new(directory) })
+        Ok(Self { clock, entropy, system, hubs, directory: Arc::new(directory), backups })
     }
 
     /// The dev CA, made on the first start.

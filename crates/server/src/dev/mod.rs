@@ -84,7 +84,7 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     Manifest::remove(&options.state);
     let (latency, probed) = latency::load(options.latency.as_deref())?;
     let outgoing = trust::outgoing(&options.hub_trust, "--hub-trust")?;
-    let ground = Ground::open(&options.state).await?;
+    let mut ground = Ground::open(&options.state).await?;
     let tenant = ensure_service(&ground.directory, &ground.hubs, &options, ground.entropy.as_ref()).await?;
     dev_limits::set(&ground.directory, options.limits).await?;
     let names = served_names(&ground, &options).await?;
@@ -117,6 +117,9 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     // No other process can have the embedded store open: whatever is unfinished in it is this process's to finish.
     let mut open = Open::doors(&doors, &ground.clock, &entrance, bound, true);
     open.run(|stop| probing.run(stop));
+    if let Some(backups) = ground.backups.take() {
+        open.run(|stop| backups.serve(stop));
+    }
     manifest.write(&options.state).map_err(|error| folder_error(&options.state, &error))?;
     let remote_hubs = links::remote(&tenant);
     Ok(Running { manifest, remarks, remote_hubs, hubs: ground.hubs, linked_hubs, folder: options.state, open })

@@ -33,11 +33,12 @@ use usher_latency::LatencyMap;
 use usher_provisioning::{Engine, Journal, Ports};
 use usher_records::Vault;
 use usher_registry::Directory;
-use usher_store::TenantId;
+use usher_store::{Store, TenantId};
 
 use crate::{
     StartError,
     ambient::{SystemClock, SystemEntropy},
+    copies::BackupDoor,
     doors::Doors,
     gate::{AddressLimits, Gate},
     latency,
@@ -50,6 +51,8 @@ use crate::{
 };
 use certificate::{Certificate, NodeSite};
 use settings::Settings;
+pub(crate) use settings::{StoreAddress, StoreOf};
+pub(crate) use store::make_folder;
 
 /// A running node.
 pub struct Serving {
@@ -82,10 +85,7 @@ impl Serving {
 /// # Errors
 /// Where the configuration has a mistake, the store or the key cannot be had, or a port is taken.
 pub async fn start(config: &Path, ready_file: Option<PathBuf>) -> Result<Serving, StartError> {
-    let settings = settings::read(config).map_err(|mistake| {
-        let next = "docs/usher.example.toml shows every setting.";
-        StartError::new(format!("the configuration {}: {mistake}", config.display()), next)
-    })?;
+    let settings = settings::read(config).map_err(|mistake| mistaken(config, &mistake))?;
     let certificate = Arc::new(Certificate::read(&settings.tls.certificate, &settings.tls.key)?);
     let outgoing = trust::outgoing(&settings.hub_trust, "hub_trust")?;
     let webhook = webhook::webhook(&settings.webhook_trust, "webhook_trust")?;
@@ -94,6 +94,7 @@ pub async fn start(config: &Path, ready_file: Option<PathBuf>) -> Result<Serving
     let (store, alone) = store::open(&settings.store).await?;
     let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
     let system = Vault::open_tenant(Arc::clone(&store), &settings.master, TenantId(0)).await.map_err(|error| unreadable(&error))?;
+    let backups = backup_door(&settings, &store, &clock);
     let directory = Directory::open(store, settings.master.clone()).await.map_err(|error| unreadable(&error))?;
     let directory = Arc::new(directory);
     let audit = AuditLog::start(system.clone());
@@ -116,6 +117,9 @@ pub async fn start(config: &Path, ready_file: Option<PathBuf>) -> Result<Serving
     let mut open = Open::doors(&doors, &clock, &entrance, ports, alone);
     open.run(|stop| renewal::watch(certificate, stop));
     open.run(|stop| probing.run(stop));
+    if let Some(backups) = backups {
+        open.run(|stop| backups.serve(stop));
+    }
     if let Some(path) = &ready_file {
         let text = format!("{{\"https\":{https},\"mqtts\":{mqtts},\"amqps\":{amqps}}}\n");
         let next = "Choose a folder that this user may write (--ready-file).";
@@ -124,6 +128,21 @@ pub async fn start(config: &Path, ready_file: Option<PathBuf>) -> Result<Serving
     info!(https, mqtts, amqps, version = env!("CARGO_PKG_VERSION"), "ready");
     ready::tell_systemd("READY=1");
     Ok(Serving { open, doors, drain: settings.drain, drain_delay: settings.drain_delay, ready_file })
+}
+
+/// The store that a configuration names, and its key, for copies.
+pub(crate) fn store_of(config: &Path) -> Result<StoreOf, StartError> {
+    settings::read_store(config).map_err(|mistake| mistaken(config, &mistake))
+}
+
+fn mistaken(config: &Path, mistake: &config::Mistake) -> StartError {
+    StartError::new(format!("the configuration {}: {mistake}", config.display()), "docs/usher.example.toml shows every setting.")
+}
+
+/// A database gives backups itself; an embedded store only through the process that has it.
+fn backup_door(settings: &Settings, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Option<BackupDoor> {
+    let StoreAddress::Embedded(folder) = &settings.store else { return None };
+    BackupDoor::open(folder, Arc::clone(store), settings.master.clone(), Arc::clone(clock))
 }
 
 async fn open_hubs(

@@ -92,6 +92,34 @@ pub fn read(path: &Path) -> Result<Settings, Mistake> {
     resolve(parse(&text)?, &text)
 }
 
+/// Of a configuration only the store and its key, for copies: nothing is made, and nothing else need be right.
+pub struct StoreOf {
+    /// Where the records are.
+    pub address: StoreAddress,
+    /// The file that the key is in, where it is in one.
+    pub key_file: Option<PathBuf>,
+    variable: Option<String>,
+}
+
+impl StoreOf {
+    /// The key.
+    pub fn key(&self) -> Result<MasterKey, String> {
+        let key = match (&self.key_file, &self.variable) {
+            (Some(path), None) => KeyFile { path: path.clone(), create: false }.master_key(),
+            (None, Some(variable)) => EnvironmentKey { variable: variable.clone() }.master_key(),
+            _ => return Err("give one of master_key.file and master_key.env".into()),
+        };
+        key.map_err(|why| why.to_string())
+    }
+}
+
+/// Reads the file's store and key.
+pub fn read_store(path: &Path) -> Result<StoreOf, Mistake> {
+    let text = read_text(path, FILE_BYTES_MAX).map_err(|why| Mistake { line: 0, key: String::new(), why })?;
+    let config = parse(&text)?;
+    Ok(StoreOf { address: store(&config, &text)?, key_file: config.master_key.file, variable: config.master_key.env })
+}
+
 fn issuer(section: &Oidc) -> Result<OidcOptions, String> {
     let claim = section.claim.as_deref().map(parse_claim).transpose()?;
     let settings = OidcSettings { issuer: section.issuer.clone(), audience: section.audience.clone(), claim };

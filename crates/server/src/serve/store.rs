@@ -8,7 +8,7 @@ use usher_store_embedded::EmbeddedStore;
 use usher_store_postgres::{OpenError, Options, PostgresStore};
 
 use super::settings::StoreAddress;
-use crate::StartError;
+use crate::{StartError, copies};
 
 /// Tries at a database that cannot be reached, before whoever started this node is told: a service manager would start it again.
 const TRIES_MAX: usize = 30;
@@ -17,6 +17,12 @@ const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
 /// The store, and whether this node has it for itself.
 pub async fn open(address: &StoreAddress) -> Result<(Arc<dyn Store>, bool), StartError> {
+    let (store, alone) = open_any(address).await?;
+    copies::refuse_unfinished(store.as_ref()).await?;
+    Ok((store, alone))
+}
+
+async fn open_any(address: &StoreAddress) -> Result<(Arc<dyn Store>, bool), StartError> {
     match address {
         StoreAddress::Embedded(folder) => {
             make_folder(folder)?;
@@ -45,7 +51,8 @@ async fn open_database(address: &str, options: &Options) -> Result<PostgresStore
     PostgresStore::open(address, options).await
 }
 
-fn make_folder(folder: &Path) -> Result<(), StartError> {
+/// Makes a store's folder, for its owner alone.
+pub(crate) fn make_folder(folder: &Path) -> Result<(), StartError> {
     use std::os::unix::fs::DirBuilderExt as _;
     let next = "Choose a folder that this user may write (store.address).";
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
