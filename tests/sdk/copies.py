@@ -115,15 +115,16 @@ class World:
             assert secret not in raw, f"{secret} stands in the backup"
         self.before, self.told = before, dict(load.told)
         # With nothing going on, twice the same.
-        quiet = self.usher("backup", "--state", self.server.state, "--to", self.folder / "quiet.backup")
-        checked = self.usher("check", "--state", self.server.state, "--against", self.folder / "quiet.backup")
-        assert checked["equal"] and checked["opened"] and checked["digest"] == quiet["digest"] != taken["digest"], (checked, quiet)
-        self.quiet, self.expected = quiet, self.listed(self.server)
+        running = self.usher("backup", "--state", self.server.state, "--to", self.folder / "running.backup")
+        checked = self.usher("check", "--state", self.server.state, "--against", self.folder / "running.backup")
+        assert checked["equal"] and checked["opened"] and checked["digest"] == running["digest"] != taken["digest"], (checked, running)
+        self.expected = self.listed(self.server)
         for device, etag in load.told.items():
             assert self.expected["state", device] == etag, device
         assert self.server.stop() == 0
         assert not (self.server.state / "store" / "backup.sock").exists()
         assert self.usher("backup", "--state", self.server.state, "--to", self.folder)["file"].endswith("Z.backup"), "of a stopped server"
+        self.quiet = self.usher("backup", "--state", self.server.state, "--to", self.folder / "quiet.backup")
 
     def refusals(self):
         quiet, empty = self.folder / "quiet.backup", self.folder / "never"
@@ -199,45 +200,36 @@ class World:
         self.usher("restore", "--from", with_key, "--to", self.folder / "alone")
         assert self.usher("check", "--state", self.folder / "alone")["digest"] == self.quiet["digest"]
 
+    def sql(self, text):
+        done = self.database.run("psql", "-q", "-t", "-A", *self.database.where(), "-v", "ON_ERROR_STOP=1", "-c", text, "usher")
+        return done.stdout.decode().strip()
+
     def to_postgres(self):
         """Killed in the middle: whatever writes counters is held up, so that the middle can be met."""
         self.database = Postgres()
-        address = self.database.address
+        address, key = self.database.address, self.server.state / "master.key"
         self.usher("check", "--store", address)
-        query = ["-q", "-t", "-A", *self.database.where(), "-c"]
-        lock = subprocess.Popen([self.database.programs / "psql", *query, "BEGIN; LOCK TABLE usher_counters IN EXCLUSIVE MODE; SELECT pg_sleep(60)", "usher"],
-                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **self.database.identity(), cwd=self.database.folder)
-        count = lambda: int(self.database.run("psql", *query, "SELECT count(*) FROM usher_records", "usher").stdout)
-        command = [self.binary, "migrate", "--from", self.server.state, "--to", address]
-        half = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline, seen = time.monotonic() + 30, -1
-        while (now := count()) == 0 or now != seen:
-            assert time.monotonic() < deadline and half.poll() is None, f"the copy does not come to a stand: {now}"
-            seen = now
-            time.sleep(0.3)
+        self.sql("CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(20); RETURN NEW; END';"
+                 "CREATE TRIGGER hold BEFORE INSERT ON usher_counters FOR EACH ROW EXECUTE FUNCTION hold()")
+        half = subprocess.Popen([self.binary, "migrate", "--from", self.server.state, "--to", address], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 30
+        while not int(self.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'usher' AND wait_event = 'PgSleep'")):
+            assert time.monotonic() < deadline and half.poll() is None, "the copy does not come to its counters"
+            time.sleep(0.1)
+        self.usher("migrate", "--from", self.folder / "loaded", "--to", address, fails="is in use")
         half.send_signal(signal.SIGKILL)
         half.wait()
-        lock.send_signal(signal.SIGKILL)
-        lock.wait()
-        self.database.run("psql", *query, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()", "usher")
-        self.wait_for_no_nodes()
+        # The database itself notices a dead client only after a while.
+        self.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'usher%'")
+        self.sql("DROP TRIGGER hold ON usher_counters; DROP FUNCTION hold")
         self.usher("check", "--store", address, fails="has not ended")
         self.usher("migrate", "--from", self.folder / "loaded", "--to", address, fails="half filled with something else")
         done = self.usher("migrate", "--from", self.server.state, "--to", address)
         assert done["resumed"] and done["digest"] == self.quiet["digest"], done
-        checked = self.usher("check", "--store", address, "--master-key", self.server.state / "master.key", "--against", self.folder / "quiet.backup")
+        checked = self.usher("check", "--store", address, "--master-key", key, "--against", self.folder / "quiet.backup")
         assert checked["equal"] and checked["opened"], checked
         assert not self.usher("migrate", "--from", self.server.state, "--to", address)["written"]
         self.usher("migrate", "--from", self.folder / "loaded", "--to", address, fails="not empty")
-
-    def wait_for_no_nodes(self):
-        """The database notices after a moment that its client is dead."""
-        query = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'usher%'"
-        for _ in range(100):
-            if int(self.database.run("psql", "-q", "-t", "-A", *self.database.where(), "-c", query, "usher").stdout) == 0:
-                return
-            time.sleep(0.1)
-        raise AssertionError("connections of the killed process are left")
 
     def and_back(self):
         state, key = self.folder / "back", self.server.state / "master.key"
