@@ -113,7 +113,7 @@ impl Drop for EmbeddedStore {
 impl Store for EmbeddedStore {
     fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Stored>, StoreError>> {
         Box::pin(async move {
-            let found = self.tables.records.get(full_key(key)).map_err(|error| read_error(key.space, &error))?;
+            let found = self.tables.records.get(full_key(key)).map_err(|error| read_error(RECORDS, key.space, &error))?;
             found.map(|value| decode_value(key.space, &value)).transpose()
         })
     }
@@ -127,7 +127,7 @@ impl Store for EmbeddedStore {
             let from = after.map_or_else(|| within.clone(), |after| [head.as_slice(), after, &[0]].concat()).max(within.clone());
             let mut found = Vec::new();
             for guard in self.tables.records.range(from..).take(limit.min(SCAN_MAX)) {
-                let (key, value) = guard.into_inner().map_err(|error| read_error(space, &error))?;
+                let (key, value) = guard.into_inner().map_err(|error| read_error(RECORDS, space, &error))?;
                 if !key.starts_with(&within) {
                     break;
                 }
@@ -140,7 +140,7 @@ impl Store for EmbeddedStore {
 
     fn counter<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<i64, StoreError>> {
         Box::pin(async move {
-            let found = self.tables.counters.get(full_key(key)).map_err(|error| read_error(key.space, &error))?;
+            let found = self.tables.counters.get(full_key(key)).map_err(|error| read_error(COUNTERS, key.space, &error))?;
             found.map_or(Ok(0), |value| layout::decode_counter(key.space, &value))
         })
     }
@@ -164,9 +164,18 @@ impl Store for EmbeddedStore {
     }
 }
 
-fn read_error(space: Space, error: &fjall::Error) -> StoreError {
+/// Where the two tables lie, for people: the engine does not say in which of its files a block is damaged.
+const RECORDS: &str = "keyspaces/1/tables (records)";
+const COUNTERS: &str = "keyspaces/2/tables (counters)";
+
+fn read_error(table: &str, space: Space, error: &fjall::Error) -> StoreError {
+    use std::io::ErrorKind::{InvalidData, InvalidInput, NotFound, UnexpectedEof};
+    let detail = || format!("a file in {table} is not what was written: {error}");
     match error {
-        fjall::Error::Io(_) | fjall::Error::Poisoned => StoreError::Unavailable(error.to_string()),
-        other => StoreError::Corrupt { space, detail: other.to_string() },
+        fjall::Error::Io(error) if !matches!(error.kind(), InvalidData | InvalidInput | NotFound | UnexpectedEof) => {
+            StoreError::Unavailable(error.to_string())
+        }
+        fjall::Error::Poisoned => StoreError::Unavailable(error.to_string()),
+        _ => StoreError::Corrupt { space, detail: detail() },
     }
 }

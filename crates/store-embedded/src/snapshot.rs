@@ -7,6 +7,7 @@ use fjall::{Keyspace, Readable as _};
 use usher_store::{BoxFuture, Entry, Key, STEP_BYTES, STEP_MAX, Snapshot, Space, StoreError, TenantId};
 
 use crate::{
+    COUNTERS, RECORDS,
     layout::{decode_counter, decode_value, full_prefix},
     read_error,
     tables::Tables,
@@ -41,7 +42,7 @@ impl View {
             let from = [head.as_slice(), self.after.as_deref().unwrap_or_default()].concat();
             let table = if counters { &self.tables.counters } else { &self.tables.records };
             for guard in self.snapshot.range(table, from..) {
-                let (full, value) = guard.into_inner().map_err(|error| read_error(space, &error))?;
+                let (full, value) = guard.into_inner().map_err(|error| read_error(named(counters), space, &error))?;
                 let Some(name) = full.strip_prefix(head.as_slice()) else { break };
                 if bytes >= STEP_BYTES || step.len() == STEP_MAX {
                     self.after = Some(name.to_vec());
@@ -82,7 +83,10 @@ fn pairs(snapshot: &fjall::Snapshot, table: &Keyspace, counters: bool) -> Result
     loop {
         let mut own = None;
         for guard in snapshot.range(table, from.clone()..) {
-            let key = guard.key().map_err(|error| read_error(Space(from.first().copied().unwrap_or_default()), &error))?;
+            let key = guard.key().map_err(|error| {
+                let space = Space(from.first().copied().unwrap_or_default());
+                read_error(named(counters), space, &error)
+            })?;
             if let Some(head) = key.first_chunk::<HEAD_BYTES>() {
                 own = Some(*head);
                 break;
@@ -97,4 +101,8 @@ fn pairs(snapshot: &fjall::Snapshot, table: &Keyspace, counters: bool) -> Result
             (None, None) => return Ok(found),
         };
     }
+}
+
+fn named(counters: bool) -> &'static str {
+    if counters { COUNTERS } else { RECORDS }
 }
