@@ -42,6 +42,13 @@ impl OpenError {
         Self::Io { folder: folder.display().to_string(), detail: error.to_string() }
     }
 
+    /// With the damaged file's name, where it can be told.
+    pub(crate) fn located(self, find: impl FnOnce() -> Option<String>) -> Self {
+        let Self::Corrupt { folder, detail } = self else { return self };
+        let file = find().map(|file| format!(": {file}")).unwrap_or_default();
+        Self::Corrupt { folder, detail: detail + &file }
+    }
+
     /// What the engine says, in these terms. `known` tells that a store was here before: a file that is then missing, short or in the
     /// way is damage, not the lack of a right or of space.
     pub(crate) fn engine(folder: &Path, known: bool, error: &fjall::Error) -> Self {
@@ -54,6 +61,10 @@ impl OpenError {
                 Self::corrupt(folder, format!("a file of the engine is missing or cut short: {error}"))
             }
             fjall::Error::Io(error) => Self::io(folder, error),
+            fjall::Error::JournalRecovery(_) | fjall::Error::InvalidTrailer | fjall::Error::InvalidTag(_) => {
+                Self::corrupt(folder, format!("a journal, *.jnl: {error}"))
+            }
+            fjall::Error::InvalidVersion(_) => Self::corrupt(folder, format!("the file version: {error}")),
             other => Self::corrupt(folder, other.to_string()),
         }
     }

@@ -8,9 +8,14 @@ mod error;
 mod layout;
 mod mark;
 mod snapshot;
+mod suspects;
 mod tables;
 
-use std::{path::Path, sync::Arc, thread::JoinHandle};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::JoinHandle,
+};
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use usher_store::{BoxFuture, Found, Key, Op, Range, SCAN_MAX, Snapshot, Space, Store, StoreError, Stored, body_bytes, check_limits};
@@ -43,6 +48,7 @@ impl Default for Options {
 
 /// An open store. Dropping it ends the committer after the commits it was given.
 pub struct EmbeddedStore {
+    folder: PathBuf,
     tables: Tables,
     queue: Option<mpsc::Sender<Request>>,
     room: Arc<Semaphore>,
@@ -72,7 +78,7 @@ impl EmbeddedStore {
             .spawn(move || committer.run(requests))
             .map_err(|error| OpenError::io(folder, &error))?;
         let room = Arc::new(Semaphore::new(QUEUE_BYTES_MAX));
-        Ok(Self { tables, queue: Some(queue), room, committer: Some(thread) })
+        Ok(Self { folder: folder.to_owned(), tables, queue: Some(queue), room, committer: Some(thread) })
     }
 
     /// Whether a store was made in `folder`. Opening makes one where there is none, which whoever only wants to read does not want.
@@ -160,7 +166,7 @@ impl Store for EmbeddedStore {
     }
 
     fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, StoreError>> {
-        Box::pin(async move { Ok(Box::new(snapshot::View::open(self.tables.clone())?) as Box<dyn Snapshot>) })
+        Box::pin(async move { Ok(Box::new(snapshot::View::open(self.tables.clone(), self.folder.clone())?) as Box<dyn Snapshot>) })
     }
 }
 

@@ -1,7 +1,10 @@
 //! Snapshots of the tables. The engine sorts by space before tenant, copies by tenant before space; so the pairs that occur are looked
 //! up first, by a few seeks for each, and then read one after the other.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+};
 
 use fjall::{Keyspace, Readable as _};
 use usher_store::{BoxFuture, Entry, Key, STEP_BYTES, STEP_MAX, Snapshot, Space, StoreError, TenantId};
@@ -9,7 +12,7 @@ use usher_store::{BoxFuture, Entry, Key, STEP_BYTES, STEP_MAX, Snapshot, Space, 
 use crate::{
     COUNTERS, RECORDS,
     layout::{decode_counter, decode_value, full_prefix},
-    read_error,
+    read_error, suspects,
     tables::Tables,
 };
 
@@ -18,6 +21,7 @@ const HEAD_BYTES: usize = 5;
 
 /// The view, and how far it is told.
 pub struct View {
+    folder: PathBuf,
     tables: Tables,
     snapshot: fjall::Snapshot,
     /// What is still to be read: whether counters, whose and which; and the key at which to go on.
@@ -27,12 +31,13 @@ pub struct View {
 
 impl View {
     /// A view of what is committed by now.
-    pub fn open(tables: Tables) -> Result<Self, StoreError> {
+    pub fn open(tables: Tables, folder: PathBuf) -> Result<Self, StoreError> {
         let snapshot = tables.snapshot();
-        let mut left = pairs(&snapshot, &tables.records, false)?;
-        left.extend(pairs(&snapshot, &tables.counters, true)?);
+        let records = pairs(&snapshot, &tables.records, false);
+        let left = records.and_then(|records| Ok([records, pairs(&snapshot, &tables.counters, true)?].concat()));
+        let mut left = left.map_err(|error| located(&folder, error))?;
         left.sort_unstable();
-        Ok(Self { tables, snapshot, left: left.into(), after: None })
+        Ok(Self { folder, tables, snapshot, left: left.into(), after: None })
     }
 
     fn next(&mut self) -> Result<Vec<Entry>, StoreError> {
@@ -64,7 +69,12 @@ impl View {
 
 impl Snapshot for View {
     fn step(&mut self) -> BoxFuture<'_, Result<Vec<Entry>, StoreError>> {
-        Box::pin(async move { self.next().inspect_err(|_| self.left.clear()) })
+        Box::pin(async move {
+            self.next().map_err(|error| {
+                self.left.clear();
+                located(&self.folder, error)
+            })
+        })
     }
 }
 
@@ -105,4 +115,11 @@ fn pairs(snapshot: &fjall::Snapshot, table: &Keyspace, counters: bool) -> Result
 
 fn named(counters: bool) -> &'static str {
     if counters { COUNTERS } else { RECORDS }
+}
+
+/// With the damaged file's name: whoever reads everything has the time to look for it.
+fn located(folder: &Path, error: StoreError) -> StoreError {
+    let StoreError::Corrupt { space, detail } = error else { return error };
+    let file = suspects::find(folder).map(|file| format!(": {file}")).unwrap_or_default();
+    StoreError::Corrupt { space, detail: detail + &file }
 }

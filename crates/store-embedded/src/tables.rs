@@ -8,7 +8,7 @@ use std::{
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use usher_store::StoreError;
 
-use crate::{Options, error::OpenError, mark::Mark};
+use crate::{Options, error::OpenError, mark::Mark, suspects};
 
 /// Memory for one table's writes before they are flushed, in bytes.
 const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
@@ -36,7 +36,8 @@ impl Tables {
         // The engine asserts that some fields of its journal make sense, and so panics where they were damaged. Nothing outlives the
         // attempt but the answer.
         let attempt = AssertUnwindSafe(|| Self::open_engine(folder, options));
-        catch_unwind(attempt).unwrap_or_else(|_| Err(OpenError::corrupt(folder, "the engine cannot make sense of its files")))
+        let opened = catch_unwind(attempt).unwrap_or_else(|_| Err(OpenError::corrupt(folder, "the engine cannot make sense of its files")));
+        opened.map_err(|error| error.located(|| suspects::find(folder)))
     }
 
     fn open_engine(folder: &Path, options: &Options) -> Result<(Self, Mark, u64), OpenError> {
@@ -74,7 +75,7 @@ impl Tables {
             // A new store, or one that a crash left before its first commit.
             return self.give_birth().map(|()| 0).map_err(told);
         };
-        for (table, name) in [(&self.records, "records"), (&self.counters, "counters")] {
+        for (table, name) in [(&self.records, "records (keyspaces/1)"), (&self.counters, "counters (keyspaces/2)")] {
             if table.get(BIRTH).map_err(told)?.is_none() {
                 return Err(OpenError::corrupt(folder, format!("the table {name} or the journal has lost what it held")));
             }
