@@ -7,8 +7,8 @@ use usher_device::Transport;
 use usher_domain::{HubName, IdScope};
 use usher_server::RemoteLink;
 
-use crate::enroll::{GroupSettings, IndividualSettings, RecordCommand};
 use crate::copies::{Backup, Check, Migrate, Restore};
+use crate::enroll::{GroupSettings, IndividualSettings, RecordCommand};
 use crate::oidc::OidcArguments;
 use crate::operate::{AuditCommand, CertificateCommand, Explain, HubCommand, RegistrationCommand, ServiceCommand, Usage};
 use crate::pages::{Completions, Man};

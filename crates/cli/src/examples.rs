@@ -143,6 +143,35 @@ pub const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[("Whether the log is whole, and still has what was seen before", "usher audit verify --digest 00793675959c0f2748103ee59b443938")],
     ),
     ("usage", &[("The last year", "usher usage --months 12")]),
+    (
+        "backup",
+        &[
+            ("Of a state folder, named by the time; the server may run", "usher backup --state .usher --to /var/backups"),
+            ("Of what a configuration names", "usher backup --config usher.toml --to usher.backup --json"),
+        ],
+    ),
+    (
+        "restore",
+        &[
+            ("To a new state folder", "usher restore --from usher.backup --to .usher --master-key master.key"),
+            ("To where a configuration says", "usher restore --from usher.backup --to usher.toml"),
+        ],
+    ),
+    (
+        "migrate",
+        &[
+            ("From a folder to a database", "usher migrate --from .usher --to postgres://usher@db.example/usher"),
+            ("From one configuration to another", "usher migrate --from old.toml --to new.toml"),
+        ],
+    ),
+    (
+        "check",
+        &[
+            ("A store", "usher check --state .usher"),
+            ("A backup", "usher check --from usher.backup --master-key master.key"),
+            ("That a restored copy holds the same", "usher check --state restored --against usher.backup"),
+        ],
+    ),
     ("completions", &[("For bash, for this user", "usher completions bash")]),
     ("man", &[("For everybody", "usher man --to /usr/local/share/man/man1")]),
 ];

@@ -36,9 +36,6 @@ impl StoreArguments {
 }
 
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  usher backup --state .usher --to /var/backups\n  usher backup --config usher.toml --to usher.backup --json"
-)]
 pub struct Backup {
     #[command(flatten)]
     pub from: StoreArguments,
@@ -54,8 +51,6 @@ pub struct Backup {
 }
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  usher restore --from usher.backup --to .usher --master-key master.key\n  \
-    usher restore --from usher.backup --to usher.toml")]
 pub struct Restore {
     /// The backup
     #[arg(long, value_name = "FILE")]
@@ -72,8 +67,7 @@ pub struct Restore {
 }
 
 #[derive(Args)]
-#[command(after_help = "No server may run on either. A copy that was interrupted goes on when the command is run again.\n\nExamples:\n  \
-    usher migrate --from .usher --to postgres://usher@db.example/usher\n  usher migrate --from old.toml --to new.toml")]
+#[command(after_help = "No server may run on either. A copy that was interrupted goes on when the command is run again.")]
 pub struct Migrate {
     /// The store to copy: a state folder, a configuration (FILE.toml), embedded:FOLDER or postgres://…
     #[arg(long, value_name = "PLACE")]
@@ -90,8 +84,6 @@ pub struct Migrate {
 }
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  usher check --state .usher\n  usher check --from usher.backup --master-key master.key\n  \
-    usher check --state restored --against usher.backup")]
 pub struct Check {
     #[command(flatten)]
     pub store: StoreArguments,

@@ -110,7 +110,7 @@ fn sentence(summary: &Summary) -> String {
 }
 
 fn show(as_json: bool, told: &Value, text: &str) {
-    if as_json { println!("{told}") } else { println!("{text}") }
+    if as_json { say!("{told}") } else { say!("{text}") }
 }
 
 impl Shown {
