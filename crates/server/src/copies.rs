@@ -37,3 +37,30 @@ impl From<StartError> for CopyError {
         Self::new(what, next)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use usher_store::{
+        Op, conformance,
+        memory::{Fault, MemoryStore},
+    };
+    use usher_transfer::{Walk, fill};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_server_starts_on_a_store_that_is_half_filled() {
+        let (source, target) = (MemoryStore::default(), MemoryStore::default());
+        source.commit(vec![Op::Add { key: conformance::key("n"), delta: 1 }]).await.unwrap();
+        let mut view = source.snapshot().await.unwrap();
+        let origin = Walk::new(view.as_mut(), None, Stage::Reading, None).whole(&mut Silent).await.unwrap();
+        assert!(refuse_unfinished(&target).await.is_ok());
+        target.fail_next([Fault::After]);
+        assert!(fill(source.snapshot().await.unwrap().as_mut(), &origin, &target, &mut Silent).await.is_err());
+        let why = refuse_unfinished(&target).await.unwrap_err().to_string();
+        assert!(why.contains("has not ended") && why.contains("again"), "{why}");
+        assert_eq!(fill(source.snapshot().await.unwrap().as_mut(), &origin, &target, &mut Silent).await, Ok(Filled::Resumed));
+        assert!(refuse_unfinished(&target).await.is_ok());
+    }
+}

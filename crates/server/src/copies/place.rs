@@ -150,3 +150,17 @@ pub(super) fn told<S: tokio::io::AsyncRead + Unpin + Send, T>(
 pub(super) fn header(store: &str, clock: &dyn Clock) -> Header {
     Header { created: clock.now().to_string(), usher: env!("CARGO_PKG_VERSION").into(), store: store.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_told_by_how_it_is_written() {
+        assert_eq!(Place::parse(".usher"), Place::State(".usher".into()));
+        assert_eq!(Place::parse("/etc/usher/usher.toml"), Place::Config("/etc/usher/usher.toml".into()));
+        for address in ["embedded:/var/lib/usher", "postgres://u@h/d", "postgresql://u@h/d?x=y.toml"] {
+            assert_eq!(Place::parse(address), Place::Address(Secret::new(address)));
+        }
+    }
+}
