@@ -22,6 +22,7 @@ import az  # noqa: E402
 import bad  # noqa: E402
 import cases  # noqa: E402
 import explain  # noqa: E402
+import keys  # noqa: E402
 import latency_policy  # noqa: E402
 import management  # noqa: E402
 import metrics  # noqa: E402
@@ -155,6 +156,7 @@ APART = {
     "Mosquitto": mosquitto_hub,
     "limits": throttling,
     "many nodes": nodes,
+    "master keys": keys,
     "OIDC": oidc,
 }
 

@@ -11,6 +11,7 @@ mod certificates;
 mod describe;
 mod hubs;
 mod incoming;
+mod installation_keys;
 mod jwt;
 mod login;
 pub mod oidc;
@@ -94,6 +95,8 @@ pub struct ManagementApi {
     settings: Settings,
     login: Option<Login>,
     oidc: Option<Oidc>,
+    /// What is told of the cryptographic module.
+    cryptography: serde_json::Value,
 }
 
 /// The Azure resource ID of a service.
@@ -115,7 +118,7 @@ pub fn claims(path: &str) -> bool {
 impl ManagementApi {
     /// The API over these ports.
     pub fn new(ports: Ports, settings: Settings) -> Self {
-        Self { ports, settings, login: None, oidc: None }
+        Self { ports, settings, login: None, oidc: None, cryptography: serde_json::Value::Null }
     }
 
     /// The same with a log-in, for tools that cannot send the admin token itself.
@@ -128,6 +131,12 @@ impl ManagementApi {
     #[must_use]
     pub fn with_oidc(self, oidc: Option<Oidc>) -> Self {
         Self { oidc, ..self }
+    }
+
+    /// The same, telling of the cryptographic module that the server is on.
+    #[must_use]
+    pub fn with_cryptography(self, cryptography: &impl serde::Serialize) -> Self {
+        Self { cryptography: serde_json::to_value(cryptography).unwrap_or_default(), ..self }
     }
 
     /// Answers a request.
@@ -165,9 +174,12 @@ impl ManagementApi {
             (Route::Group(name), "GET" | "PUT") => Ok(Answer::ok(describe::group(&name, usher_domain::resource::DEFAULT_LOCATION))),
             (Route::CheckName, "POST") => self.check_name(request.body()).await,
             (Route::Hubs, "GET") => self.hub_names().await,
+            (Route::MasterKeys, "GET") => self.master_keys().await,
+            (Route::RotateMasterKey, "POST") => self.rotate_master_key().await,
+            (Route::RenewSystemDataKey, "POST") => self.renew_system_data_key().await,
             (Route::Services(group), "GET") => self.services(group.as_deref()).await,
             (Route::Service(place, part), _) => self.of_service(&place, part, request).await,
-            (Route::CheckName, _) => Err(Refused::method("POST")),
+            (Route::CheckName | Route::RotateMasterKey | Route::RenewSystemDataKey, _) => Err(Refused::method("POST")),
             (Route::Group(_), _) => Err(Refused::method("GET and PUT")),
             _ => Err(Refused::method("GET")),
         }
@@ -183,6 +195,7 @@ impl ManagementApi {
             (Part::Keys, "POST") => self.keys(place).await,
             (Part::Key(name), "POST") => self.key(place, &name).await,
             (Part::OperationResult(id), "GET") => self.operation_result(place, &id).await,
+            (Part::RenewDataKey, "POST") => self.renew_data_key(place).await,
             (Part::Usage, "GET") => self.usage(place, request).await,
             (Part::Attempts(id), "GET") => self.attempts(place, &id).await,
             (Part::Certificates, "GET") => self.certificates(place).await,
@@ -195,7 +208,9 @@ impl ManagementApi {
             (Part::PrivateConnections, "GET") => self.found(place).await.map(|_| Answer::ok(json!([]))),
             (Part::Itself, _) => Err(Refused::method("GET, PUT, PATCH and DELETE")),
             (Part::Certificate(_), _) => Err(Refused::method("GET, PUT and DELETE")),
-            (Part::Keys | Part::Key(_) | Part::VerificationCode(_) | Part::Verification(_), _) => Err(Refused::method("POST")),
+            (Part::Keys | Part::Key(_) | Part::RenewDataKey | Part::VerificationCode(_) | Part::Verification(_), _) => {
+                Err(Refused::method("POST"))
+            }
             _ => Err(Refused::method("GET")),
         }
     }

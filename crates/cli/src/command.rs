@@ -8,7 +8,7 @@ use usher_domain::{HubName, IdScope};
 use usher_server::RemoteLink;
 
 use crate::oidc::OidcArguments;
-use crate::operate::{Explain, HubCommand, ServiceCommand, Usage};
+use crate::operate::{Explain, HubCommand, KeysCommand, ServiceCommand, Usage};
 
 /// usher shows each device to its seat: a self-hosted Device Provisioning Service, wire-compatible with Azure IoT Hub DPS.
 #[derive(Parser)]
@@ -37,6 +37,9 @@ pub enum Command {
     /// List, link, change and unlink a service's hubs
     #[command(subcommand)]
     Hub(HubCommand),
+    /// Master keys and data keys: what wraps what, rotation, the cryptographic module
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Show how many operations each service has done, by month
     Usage(Usage),
 }

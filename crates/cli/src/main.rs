@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         Command::Device(DeviceCommand::Tpm(arguments)) => device::show_tpm(arguments),
         Command::Service(command) => runtime.block_on(operate::run_service(command)),
         Command::Hub(command) => runtime.block_on(operate::run_hub(command)),
+        Command::Keys(command) => runtime.block_on(operate::run_keys(command)),
         Command::Explain(arguments) => runtime.block_on(operate::run_explain(arguments)),
         Command::Usage(arguments) => runtime.block_on(operate::run_usage(arguments)),
     };

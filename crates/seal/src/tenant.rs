@@ -52,6 +52,11 @@ impl TenantKeys {
         Ok(())
     }
 
+    /// Data keys on the ring.
+    pub fn data_keys(&self) -> usize {
+        self.data.len()
+    }
+
     /// Blinds names.
     pub fn index(&self) -> &IndexKey {
         &self.index

@@ -1,8 +1,9 @@
-//! Operating an installation: `usher service`, `usher hub`, `usher usage`, `usher explain`. All of it speaks the management API, as any client does.
+//! Operating an installation: `usher service`, `usher hub`, `usher keys`, `usher usage`, `usher explain`. All of it speaks the management API, as any client does.
 
 mod arguments;
 mod explain;
 mod hub;
+mod keys;
 mod service;
 mod usage;
 
@@ -16,6 +17,7 @@ use usher_server::Manifest;
 pub use arguments::{Explain, HubCommand, ServiceCommand, Usage};
 pub use explain::run as run_explain;
 pub use hub::run as run_hub;
+pub use keys::{KeysCommand, run as run_keys};
 pub use service::run as run_service;
 pub use usage::run as run_usage;
 

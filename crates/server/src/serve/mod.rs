@@ -4,6 +4,8 @@
 mod bootstrap;
 mod certificate;
 mod config;
+mod master_keys;
+mod reload;
 mod settings;
 mod store;
 
@@ -31,6 +33,7 @@ use usher_store::TenantId;
 use crate::{
     StartError,
     ambient::{SystemClock, SystemEntropy},
+    cryptography::Cryptography,
     doors::Doors,
     latency,
     linked_hubs::LinkedHubs,
@@ -45,6 +48,7 @@ use settings::Settings;
 /// A running node.
 pub struct Serving {
     open: Open,
+    directory: Arc<Directory>,
     drain: std::time::Duration,
     ready_file: Option<PathBuf>,
 }
@@ -75,10 +79,12 @@ pub async fn start(config: &Path, ready_file: Option<PathBuf>) -> Result<Serving
     let webhook = webhook::webhook(&settings.webhook_trust, "webhook_trust")?;
     let (latency, probed) = latency::load(settings.latency.as_deref())?;
     let tls = tls::server_config(certificate.served.clone()).map_err(|error| StartError::internal("setting up TLS", &error))?;
+    let cryptography = Cryptography::of(&tls);
+    cryptography.check(settings.require_fips)?;
     let (store, alone) = store::open(&settings.store).await?;
     let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-    let system = Vault::open_tenant(Arc::clone(&store), &settings.master, TenantId(0)).await.map_err(|error| unreadable(&error))?;
-    let directory = Directory::open(store, settings.master.clone()).await.map_err(|error| unreadable(&error))?;
+    let system = Vault::open_tenant(Arc::clone(&store), &settings.masters, TenantId(0)).await.map_err(|error| unreadable(&error))?;
+    let directory = Directory::open(store, &settings.masters).await.map_err(|error| unreadable(&error))?;
     let directory = Arc::new(directory);
     let login = login_key::login(&system, entropy.as_ref()).await?;
     let oidc = oidc::verifier(settings.oidc.as_ref(), &clock)?;
@@ -93,8 +99,9 @@ pub async fn start(config: &Path, ready_file: Option<PathBuf>) -> Result<Serving
     let probing = probes::Probing { directory: Arc::clone(&directory), probes: probed, entropy: Arc::clone(&entropy) };
     let calls = Ports { directory, hubs: linked_hubs.clone(), webhook, clock: Arc::clone(&clock), entropy };
     let site = NodeSite { hubs: Arc::clone(&hubs), certificate };
-    let management = management(&calls, site, &settings, https).with_login(login).with_oidc(oidc);
+    let management = management(&calls, site, &settings, https).with_login(login).with_oidc(oidc).with_cryptography(&cryptography);
     let doors = Arc::new(doors(calls, latency, linked_hubs, hubs, management));
+    let directory = Arc::clone(&doors.directory);
     let mut open = Open::doors(&doors, &clock, &TlsAcceptor::from(tls), ports, alone);
     open.run(|stop| probing.run(stop));
     if let Some(path) = &ready_file {
@@ -104,7 +111,7 @@ pub async fn start(config: &Path, ready_file: Option<PathBuf>) -> Result<Serving
     }
     info!(https, mqtts, amqps, version = env!("CARGO_PKG_VERSION"), "ready");
     ready::tell_systemd("READY=1");
-    Ok(Serving { open, drain: settings.drain, ready_file })
+    Ok(Serving { open, directory, drain: settings.drain, ready_file })
 }
 
 async fn open_hubs(
