@@ -34,6 +34,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 import certificates
+import leaks
 from enrolling import b64, derived
 from kills import sas
 from postgres import Postgres
@@ -415,19 +416,15 @@ def check_meter(installation, load):
 
 
 def check_dump(installation, load):
-    """Nothing of what was given to usher is readable in the database, neither as text nor within hexadecimal columns nor as base64."""
+    """Nothing of what was given to usher is readable in the database, in whatever form."""
     dump = installation.database.dump()
     rows = dump.count(b"\\\\x")
     if rows < len(load.registered) + len(load.enrolled):
         raise Broken(f"the dump has {rows} binary values: it does not hold what was written")
     device, enrollment = next(iter(load.registered)), next(iter(load.enrolled))
-    words = [SERVICE, SCOPE, HOST, GROUP, TWIN, *HUBS, "farbe", device, enrollment, "geraet-", "einzeln-", "provisioningserviceowner"]
+    words = [SERVICE, SCOPE, HOST, GROUP, TWIN, *HUBS, device, enrollment, "geraet-", "einzeln-", "provisioningserviceowner"]
     keys = [load.key, base64.b64decode(installation.owner["primaryKey"]), bytes.fromhex(installation.admin)]
-    needles = [word.encode() for word in words] + [b64(key).encode() for key in keys] + keys + [installation.admin.encode()]
-    for needle in needles:
-        for form in (needle, needle.hex().encode(), base64.b64encode(needle).rstrip(b"=")[:-1]):
-            if len(form) > 4 and form in dump:
-                raise Broken(f"the dump shows {form[:40]}")
+    leaks.check({"dump": leaks.unhexed(dump)}, words + keys + [b64(key) for key in keys] + [installation.admin], 100_000)
 
 
 def all_cases(binary):

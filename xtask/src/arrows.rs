@@ -26,6 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("usher-hub", &["usher-domain"]),
     ("usher-webhook", &["usher-domain"]),
     ("usher-webhook-http", &["usher-domain", "usher-webhook", "usher-outbound"]),
+    ("usher-seal-pkcs11", &["usher-seal"]),
     ("usher-store-embedded", &["usher-store"]),
     ("usher-store-postgres", &["usher-store"]),
     ("usher-records", &["usher-domain", "usher-store", "usher-seal"]),

@@ -12,6 +12,7 @@ mod certificates;
 mod describe;
 mod hubs;
 mod incoming;
+mod installation_keys;
 mod jwt;
 mod login;
 pub mod oidc;
@@ -97,6 +98,8 @@ pub struct ManagementApi {
     login: Option<Login>,
     oidc: Option<Oidc>,
     audit: Option<AuditLog>,
+    /// What is told of the cryptographic module.
+    cryptography: serde_json::Value,
 }
 
 /// The Azure resource ID of a service.
@@ -118,7 +121,7 @@ pub fn claims(path: &str) -> bool {
 impl ManagementApi {
     /// The API over these ports.
     pub fn new(ports: Ports, settings: Settings) -> Self {
-        Self { ports, settings, login: None, oidc: None, audit: None }
+        Self { ports, settings, login: None, oidc: None, audit: None, cryptography: serde_json::Value::Null }
     }
 
     /// The same with a log-in, for tools that cannot send the admin token itself.
@@ -137,6 +140,12 @@ impl ManagementApi {
     #[must_use]
     pub fn with_audit(self, audit: AuditLog) -> Self {
         Self { audit: Some(audit), ..self }
+    }
+
+    /// The same, telling of the cryptographic module that the server is on.
+    #[must_use]
+    pub fn with_cryptography(self, cryptography: &impl serde::Serialize) -> Self {
+        Self { cryptography: serde_json::to_value(cryptography).unwrap_or_default(), ..self }
     }
 
     /// Answers a request.
@@ -184,9 +193,12 @@ impl ManagementApi {
             (Route::Hubs, "GET") => self.hub_names().await,
             (Route::Audit, "GET") => self.audit_page(request).await,
             (Route::AuditProof, "GET") => self.audit_proof(request).await,
+            (Route::MasterKeys, "GET") => self.master_keys().await,
+            (Route::RotateMasterKey, "POST") => self.rotate_master_key().await,
+            (Route::RenewSystemDataKey, "POST") => self.renew_system_data_key().await,
             (Route::Services(group), "GET") => self.services(group.as_deref()).await,
             (Route::Service(place, part), _) => self.of_service(&place, part, request).await,
-            (Route::CheckName, _) => Err(Refused::method("POST")),
+            (Route::CheckName | Route::RotateMasterKey | Route::RenewSystemDataKey, _) => Err(Refused::method("POST")),
             (Route::Group(_), _) => Err(Refused::method("GET and PUT")),
             _ => Err(Refused::method("GET")),
         }
@@ -202,6 +214,7 @@ impl ManagementApi {
             (Part::Keys, "POST") => self.keys(place).await,
             (Part::Key(name), "POST") => self.key(place, &name).await,
             (Part::OperationResult(id), "GET") => self.operation_result(place, &id).await,
+            (Part::RenewDataKey, "POST") => self.renew_data_key(place).await,
             (Part::Usage, "GET") => self.usage(place, request).await,
             (Part::Attempts(id), "GET") => self.attempts(place, &id).await,
             (Part::Certificates, "GET") => self.certificates(place).await,
@@ -214,7 +227,9 @@ impl ManagementApi {
             (Part::PrivateConnections, "GET") => self.found(place).await.map(|_| Answer::ok(json!([]))),
             (Part::Itself, _) => Err(Refused::method("GET, PUT, PATCH and DELETE")),
             (Part::Certificate(_), _) => Err(Refused::method("GET, PUT and DELETE")),
-            (Part::Keys | Part::Key(_) | Part::VerificationCode(_) | Part::Verification(_), _) => Err(Refused::method("POST")),
+            (Part::Keys | Part::Key(_) | Part::RenewDataKey | Part::VerificationCode(_) | Part::Verification(_), _) => {
+                Err(Refused::method("POST"))
+            }
             _ => Err(Refused::method("GET")),
         }
     }

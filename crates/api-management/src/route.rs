@@ -30,6 +30,12 @@ pub enum Route {
     Audit,
     /// Whether the audit log is whole; usher's own.
     AuditProof,
+    /// The master keys; usher's own, as the next two.
+    MasterKeys,
+    /// Everything wrapped under the current master key.
+    RotateMasterKey,
+    /// A fresh data key for the system's own records.
+    RenewSystemDataKey,
     /// All services, of the subscription or of a group.
     Services(Option<String>),
     /// A service, or something of it.
@@ -58,6 +64,8 @@ pub enum Part {
     Key(String),
     /// How an operation ended.
     OperationResult(String),
+    /// A fresh data key for its records; usher's own.
+    RenewDataKey,
     /// Operations by month; usher's own.
     Usage,
     /// What is kept of a device's attempts to register, by registration ID; usher's own.
@@ -97,6 +105,9 @@ impl Route {
 fn in_subscription(rest: &[&str]) -> Result<Route, Refused> {
     match rest {
         [] => Ok(Route::Subscription),
+        [k] if is(k, "masterKeys") => Ok(Route::MasterKeys),
+        [k, r] if is(k, "masterKeys") && is(r, "rotate") => Ok(Route::RotateMasterKey),
+        [k] if is(k, "renewDataKey") => Ok(Route::RenewSystemDataKey),
         [g] if is(g, "resourceGroups") => Ok(Route::Groups),
         [g, group] if is(g, "resourceGroups") => Ok(Route::Group(group_name(group)?)),
         [g, group, p, d, rest @ ..] if is(g, "resourceGroups") && is(p, "providers") && is(d, "Microsoft.Devices") => {
@@ -132,6 +143,7 @@ fn part(rest: &[&str]) -> Result<Part, Refused> {
         [] => Ok(Part::Itself),
         [one] if is(one, "skus") => Ok(Part::Skus),
         [one] if is(one, "listkeys") => Ok(Part::Keys),
+        [one] if is(one, "renewDataKey") => Ok(Part::RenewDataKey),
         [one] if is(one, "usage") => Ok(Part::Usage),
         [one] if is(one, "certificates") => Ok(Part::Certificates),
         [one] if is(one, "privateLinkResources") => Ok(Part::PrivateLinks),

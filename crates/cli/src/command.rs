@@ -9,7 +9,7 @@ use usher_server::RemoteLink;
 
 use crate::enroll::{GroupSettings, IndividualSettings, RecordCommand};
 use crate::oidc::OidcArguments;
-use crate::operate::{AuditCommand, CertificateCommand, Explain, HubCommand, RegistrationCommand, ServiceCommand, Usage};
+use crate::operate::{AuditCommand, CertificateCommand, Explain, HubCommand, KeysCommand, RegistrationCommand, ServiceCommand, Usage};
 use crate::pages::{Completions, Man};
 
 /// usher shows each device to its seat: a self-hosted Device Provisioning Service, wire-compatible with Azure IoT Hub DPS.
@@ -55,6 +55,9 @@ pub enum Command {
     /// Show who changed what, and prove that the log of it is whole
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Master keys and data keys: what wraps what, rotation, the cryptographic module
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Show how many operations each service has done, by month
     Usage(Usage),
     /// Write a shell's completions to standard output

@@ -63,6 +63,7 @@ fn main() -> ExitCode {
         Command::Completions(arguments) => pages::completions(&arguments),
         Command::Man(arguments) => pages::man(&arguments),
         Command::Reference => pages::reference(),
+        Command::Keys(command) => runtime.block_on(operate::run_keys(command)),
         Command::Explain(arguments) => runtime.block_on(operate::run_explain(arguments)),
         Command::Audit(command) => runtime.block_on(operate::run_audit(command)),
         Command::Usage(arguments) => runtime.block_on(operate::run_usage(arguments)),

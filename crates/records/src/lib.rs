@@ -9,5 +9,5 @@ mod token;
 mod vault;
 
 pub use error::RecordError;
-pub use tenant_keys::{Rotation, rotate_master};
+pub use tenant_keys::{Rotation, UnderMaster, rotate_master, try_masters, under_masters};
 pub use vault::{Page, Vault, Versioned};

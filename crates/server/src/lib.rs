@@ -3,6 +3,7 @@
 
 mod ambient;
 mod amqp;
+mod cryptography;
 pub mod dev;
 mod dev_ca;
 mod dev_limits;
@@ -35,6 +36,7 @@ mod trust;
 mod webhook;
 mod wiring;
 
+pub use cryptography::Cryptography;
 pub use dev::{DevOptions, Running};
 pub use linked_hubs::LinkedHubs;
 pub use links::{InvalidLink, RemoteLink};
@@ -42,3 +44,4 @@ pub use manifest::Manifest;
 pub use oidc::{OidcOptions, parse_claim};
 pub use start::StartError;
 pub use usher_api_management::oidc::OidcSettings;
+pub use usher_seal_pkcs11::{Pin, TokenSettings, make_key};

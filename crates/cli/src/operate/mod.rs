@@ -1,4 +1,5 @@
-//! Operating an installation: `usher service`, `usher hub`, `usher certificate`, `usher usage`, `usher explain` by its management API,
+//! Operating an installation: `usher service`, `usher hub`, `usher certificate`, `usher keys`, `usher usage`,
+//! `usher audit`, `usher explain` by its management API,
 //! `usher registration` by a service's own, as any client does.
 
 mod arguments;
@@ -7,6 +8,7 @@ mod certificate;
 mod certificate_arguments;
 mod explain;
 mod hub;
+mod keys;
 mod proof;
 mod registration;
 mod service;
@@ -26,6 +28,7 @@ pub use certificate::run as run_certificate;
 pub use certificate_arguments::CertificateCommand;
 pub use explain::{printable, run as run_explain};
 pub use hub::run as run_hub;
+pub use keys::{KeysCommand, run as run_keys};
 pub use registration::{RegistrationCommand, run as run_registration};
 pub use service::{connection_string, run as run_service};
 pub use usage::run as run_usage;

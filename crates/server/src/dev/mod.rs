@@ -167,5 +167,5 @@ async fn management(
         ManagementSettings { token, device_host: DEVICE_HOST.into(), domain: SERVICE_DOMAIN.into(), https_port, limits: options.limits };
     let login = login_key::login(&ground.system, ground.entropy.as_ref()).await?;
     let oidc = oidc::verifier(options.oidc.as_ref(), &ground.clock)?;
-    Ok(ManagementApi::new(ports, settings).with_login(login).with_oidc(oidc))
+    Ok(ManagementApi::new(ports, settings).with_login(login).with_oidc(oidc).with_cryptography(&crate::Cryptography::of_this_program()?))
 }

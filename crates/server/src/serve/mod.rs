@@ -4,6 +4,8 @@
 mod bootstrap;
 mod certificate;
 mod config;
+mod master_keys;
+mod reload;
 mod renewal;
 mod settings;
 mod store;
@@ -38,6 +40,7 @@ use usher_store::TenantId;
 use crate::{
     StartError,
     ambient::{SystemClock, SystemEntropy},
+    cryptography::Cryptography,
     doors::Doors,
     gate::{AddressLimits, Gate},
     latency,
@@ -91,10 +94,12 @@ pub async fn start(config: &Path, ready_file: Option<PathBuf>) -> Result<Serving
     let webhook = webhook::webhook(&settings.webhook_trust, "webhook_trust")?;
     let (latency, probed) = latency::load(settings.latency.as_deref())?;
     let tls = tls::server_config(certificate.clone()).map_err(|error| StartError::internal("setting up TLS", &error))?;
+    let cryptography = Cryptography::of(&tls);
+    cryptography.check(settings.require_fips)?;
     let (store, alone) = store::open(&settings.store).await?;
     let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-    let system = Vault::open_tenant(Arc::clone(&store), &settings.master, TenantId(0)).await.map_err(|error| unreadable(&error))?;
-    let directory = Directory::open(store, settings.master.clone()).await.map_err(|error| unreadable(&error))?;
+    let system = Vault::open_tenant(Arc::clone(&store), &settings.masters, TenantId(0)).await.map_err(|error| unreadable(&error))?;
+    let directory = Directory::open(store, &settings.masters).await.map_err(|error| unreadable(&error))?;
     let directory = Arc::new(directory);
     let audit = AuditLog::start(system.clone());
     let login = login_key::login(&system, entropy.as_ref()).await?;
@@ -111,6 +116,7 @@ pub async fn start(config: &Path, ready_file: Option<PathBuf>) -> Result<Serving
     let calls = Ports { directory, hubs: linked_hubs.clone(), webhook, clock: Arc::clone(&clock), entropy };
     let site = NodeSite { hubs: Arc::clone(&hubs), certificate: Arc::clone(&certificate) };
     let management = management(&calls, site, &settings, https).with_login(login).with_oidc(oidc).with_audit(audit.clone());
+    let management = management.with_cryptography(&cryptography);
     let doors = Arc::new(doors(calls, latency, linked_hubs, hubs, (management, audit)));
     let entrance = Entrance { tls: TlsAcceptor::from(tls), gate: Arc::new(gate(&settings.listen, &clock)) };
     let mut open = Open::doors(&doors, &clock, &entrance, ports, alone);
