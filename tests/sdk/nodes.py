@@ -4,8 +4,9 @@ while nodes and the database are killed with SIGKILL again and again and started
 
     target/venv/bin/python tests/sdk/nodes.py target/release/usher [--seconds 20] [--seed N]
 
-At the end: every registration and every enrollment that was acknowledged is there, once, with the ETag that was told; the meter shows no
-operation twice; a dump of the database holds no ID, key, host name or twin value.
+At the end: every registration and every enrollment that was acknowledged is there, once, with the ETag that was told (or that of a newer
+operation of the same device, where it provably sent one: ledger.py); the meter shows no operation twice; a dump of the database holds no
+ID, key, host name or twin value. Where a promise was broken, all that is known of the device is shown, and the nodes' logs are kept.
 """
 
 import argparse
@@ -34,8 +35,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 import certificates
+import ledger
 from enrolling import b64, derived
 from kills import sas
+from ledger import bare
 from postgres import Postgres
 
 # Addresses of their own, so that each node has the ports that SDKs fix.
@@ -48,8 +51,16 @@ RESOURCE = "/subscriptions/{}/resourceGroups/usher/providers/Microsoft.Devices/p
 PATIENCE_S = 40
 
 
+# Longest time until an operation whose node was killed is finished by another: its lease and the look for such, with room.
+TAKEOVER_S = 45
+
+
 class Broken(AssertionError):
-    """A promise that was not kept."""
+    """A promise that was not kept; to which device, if it was one."""
+
+    def __init__(self, what, device=None):
+        super().__init__(what)
+        self.device = device
 
 
 class Installation:
@@ -58,7 +69,7 @@ class Installation:
     def __init__(self, binary):
         self.binary, self.folder = binary, pathlib.Path(tempfile.mkdtemp(prefix="usher-nodes-"))
         self.database = Postgres()
-        self.admin, self.processes = os.urandom(32).hex(), {}
+        self.admin, self.processes, self.pages_read = os.urandom(32).hex(), {}, 0
         self.trust = self.write("chain.pem", self.certificate())
         self.write("master.key", b64(os.urandom(32)))
         self.write("admin-token", self.admin)
@@ -133,6 +144,9 @@ host_name = "{HOST}"
                 raise Broken(f"{node} does not start:\n" + self.log(node)[-3000:])
             time.sleep(0.01)
 
+    def logs(self):
+        return {node: self.log(node) for node in NODES}
+
     def log(self, node):
         return (self.folder / f"{node}.log").read_text(errors="replace")
 
@@ -168,6 +182,7 @@ host_name = "{HOST}"
             status, got, page = self.service(NODES[pages % len(NODES)], "POST", path, {"query": "select *"}, headers)
             if status != 200:
                 raise Broken(f"{path}: {status} {page}")
+            self.pages_read += 1
             found, pages, after = found + page, pages + 1, got.get("x-ms-continuation")
             if not after:
                 return found
@@ -177,13 +192,16 @@ host_name = "{HOST}"
             process.send_signal(signal.SIGTERM)
         return [process.wait(timeout=20) for process in self.processes.values()]
 
-    def remove(self):
+    def remove(self, keep_logs=False):
         for process in self.processes.values():
             if process.poll() is None:
                 process.kill()
                 process.wait()
         self.database.remove()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if keep_logs:
+            print(f"the nodes' logs, whole, are in {self.folder}")
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Load:
@@ -191,12 +209,19 @@ class Load:
 
     def __init__(self, installation, seed):
         self.at, self.random, self.key = installation, random.Random(seed), os.urandom(32)
-        self.stop, self.registered, self.enrolled = threading.Event(), {}, {}
+        self.stop, self.ledger, self.enrolled = threading.Event(), ledger.Ledger(), {}
         self.tally, self.broken = collections.Counter(), []
-        self.tries = 0
+        self.enroll_tries = 0
+        ledger.watch(self.ledger)
         self.until_answered(lambda node: self.enroll_group(node))
 
+    @property
+    def registered(self):
+        """What each device that has registered was told."""
+        return self.ledger.told
+
     def enroll_group(self, node):
+        self.enroll_tries += 1
         keys = {"primaryKey": b64(self.key), "secondaryKey": b64(self.key)}
         body = {
             "enrollmentGroupId": GROUP, "attestation": {"type": "symmetricKey", "symmetricKey": keys},
@@ -207,7 +232,6 @@ class Load:
         """Asks any node, then any other, until one answers for good."""
         deadline, last = time.monotonic() + PATIENCE_S, None
         while time.monotonic() < deadline:
-            self.tries += 1
             try:
                 last = ask(self.random.choice(NODES))
                 if last[0] < 429:
@@ -239,7 +263,11 @@ class Load:
     def https_device(self, device):
         headers, body = {"Authorization": self.token(device)}, {"registrationId": device}
         path = f"/{SCOPE}/registrations/{device}"
-        _, _, answer = self.until_answered(lambda node: self.at.call(node, "PUT", f"{path}/register?{DEVICE_API}", body, headers))
+
+        def register(node):
+            self.ledger.register_sent(device, f"PUT to {node}")
+            return self.at.call(node, "PUT", f"{path}/register?{DEVICE_API}", body, headers)
+        _, _, answer = self.until_answered(register)
         self.poll_until_assigned(device, answer, lambda operation: self.until_answered(
             lambda node: self.at.call(node, "GET", f"{path}/operations/{operation}?{DEVICE_API}", None, headers))[2])
         self.tally["registered over HTTPS"] += 1
@@ -261,7 +289,7 @@ class Load:
             polled = poll(answer["operationId"])
         if polled.get("status") != "assigned":
             raise Broken(f"{device}: registered {answer}, polled {polled}")
-        self.registered[device] = polled["registrationState"]
+        self.ledger.was_told(device, polled["operationId"], polled["registrationState"])
 
     def sdk_device(self, device):
         """Azure's SDK, which gives up on a broken connection; the device then tries another node."""
@@ -270,7 +298,6 @@ class Load:
             client = ProvisioningDeviceClient.create_from_symmetric_key(
                 provisioning_host=self.random.choice(NODES), registration_id=device, id_scope=SCOPE,
                 symmetric_key=b64(derived(self.key, device)), server_verification_cert=pathlib.Path(self.at.trust).read_text())
-            self.tries += 1
             try:
                 result = client.register()
             except Exception:  # The SDK has many words for it.
@@ -280,7 +307,9 @@ class Load:
             if result.status != "assigned":
                 raise Broken(f"{device}: {result}")
             state = result.registration_state
-            self.registered[device] = {"etag": state.etag, "assignedHub": state.assigned_hub, "deviceId": state.device_id}
+            self.ledger.was_told(device, result.operation_id, {
+                "etag": state.etag, "assignedHub": state.assigned_hub, "deviceId": state.device_id,
+                "createdDateTimeUtc": state.created_date_time, "lastUpdatedDateTimeUtc": state.last_update_date_time})
             self.tally["registered by Azure's SDK"] += 1
             return
         raise Broken(f"{device}: Azure's SDK gets through to no node")
@@ -289,7 +318,11 @@ class Load:
         keys = {"primaryKey": b64(os.urandom(32)), "secondaryKey": b64(os.urandom(32))}
         twin = {"tags": {}, "properties": {"desired": {"farbe": TWIN}}}
         body = {"registrationId": name, "attestation": {"type": "symmetricKey", "symmetricKey": keys}, "initialTwin": twin}
-        status, _, answer = self.until_answered(lambda node: self.at.service(node, "PUT", f"/enrollments/{name}", body))
+
+        def put(node):
+            self.enroll_tries += 1
+            return self.at.service(node, "PUT", f"/enrollments/{name}", body)
+        status, _, answer = self.until_answered(put)
         if status != 200:
             raise Broken(f"enrolling {name}: {status} {answer}")
         self.enrolled[name] = answer["etag"]
@@ -326,7 +359,7 @@ class MqttVisit:
 
 def trial(binary, seconds=20, seed=None):
     seed = seed if seed is not None else int(time.time())
-    installation = Installation(binary)
+    installation, broken = Installation(binary), True
     try:
         load = Load(installation, seed)
         threads = [load.run(load.https_device, f"geraet-h{n}") for n in range(3)]
@@ -337,6 +370,7 @@ def trial(binary, seconds=20, seed=None):
         load.stop.set()
         for thread in threads:
             thread.join(PATIENCE_S + 20)
+        ledger.end_all()
         if load.broken or any(thread.is_alive() for thread in threads):
             raise Broken(f"seed {seed}: {load.broken or 'a device does not end'}")
         check_records(installation, load)
@@ -348,12 +382,15 @@ def trial(binary, seconds=20, seed=None):
         if panics := [node for node in NODES if "panicked" in installation.log(node)]:
             raise Broken(f"panics in the logs of {panics}")
         print(f"  seed {seed}: {dict(load.tally)}", flush=True)
-    except Broken:
+        broken = False
+    except Broken as error:
+        if error.device:
+            print(f"--- {error.device} ---\n{load.ledger.story(error.device, installation.logs())}")
         for node in NODES:
             print(f"--- {node} ---\n{installation.log(node)[-2500:]}")
         raise
     finally:
-        installation.remove()
+        installation.remove(keep_logs=broken)
 
 
 def kill_again_and_again(installation, load, seconds, chance):
@@ -375,20 +412,16 @@ def kill_again_and_again(installation, load, seconds, chance):
 
 
 def check_records(installation, load):
-    states = installation.everything(f"/registrations/{GROUP}/query")
-    once = collections.Counter(state["registrationId"] for state in states)
-    if doubled := [name for name, times in once.items() if times > 1]:
-        raise Broken(f"registrations listed twice: {doubled[:5]}")
-    kept = {state["registrationId"]: state for state in states}
-    for device, told in load.registered.items():
-        found = kept.get(device)
-        if found is None:
-            raise Broken(f"{device} was told that it is assigned, and has no registration")
-        for name in ("etag", "assignedHub", "deviceId"):
-            if told[name].strip('"') != found[name].strip('"'):
-                raise Broken(f"{device} was told {name} {told[name]}, and its registration says {found[name]}")
-    if unfinished := [name for name, state in kept.items() if state["status"] != "assigned"]:
-        raise Broken(f"not ended: {unfinished[:5]}")
+    kept = ended_registrations(installation)
+    accepted = ledger.operations(installation.logs())
+    for device in load.registered:
+        if device not in kept:
+            raise Broken(f"{device} was told that it is assigned, and has no registration", device)
+        if why := load.ledger.disagreement(device, kept[device], accepted[device]):
+            raise Broken(why, device)
+        told = load.registered[device]
+        if bare(told["etag"]) != bare(kept[device]["etag"]):
+            load.tally["registered again after the answer"] += 1
     enrollments = installation.everything("/enrollments/query")
     etags = {enrollment["registrationId"]: enrollment["etag"] for enrollment in enrollments}
     if len(etags) != len(enrollments):
@@ -401,17 +434,42 @@ def check_records(installation, load):
         raise Broken(f"too little happened to prove anything: {dict(load.tally)}")
 
 
+def ended_registrations(installation):
+    """All registrations, once none is under way any more."""
+    deadline = time.monotonic() + TAKEOVER_S
+    while True:
+        states = installation.everything(f"/registrations/{GROUP}/query")
+        once = collections.Counter(state["registrationId"] for state in states)
+        if doubled := [name for name, times in once.items() if times > 1]:
+            raise Broken(f"registrations listed twice: {doubled[:5]}", doubled[0])
+        unfinished = [state["registrationId"] for state in states if state["status"] != "assigned"]
+        if not unfinished:
+            return {state["registrationId"]: state for state in states}
+        if time.monotonic() > deadline:
+            raise Broken(f"not ended: {unfinished[:5]}", unfinished[0])
+        time.sleep(1)
+
+
 def check_meter(installation, load):
-    """Each operation that was acknowledged is counted; none is counted more often than it was asked for."""
-    readings = []
-    for node in NODES:
-        status, _, text = installation.call(node, "GET", "/metrics", None, {"Authorization": f"Bearer {installation.admin}"})
-        lines = [line for line in text.splitlines() if line.startswith("usher_operations_total{")] if status == 200 else []
-        readings.append(sum(int(line.rsplit(" ", 1)[1]) for line in lines))
-    acknowledged = len(load.registered) + len(load.enrolled)
-    # Queries of the check itself are metered too.
-    if len(set(readings)) != 1 or not acknowledged <= readings[0] <= load.tries + 200:
-        raise Broken(f"the meter shows {readings}; {acknowledged} acknowledged, {load.tries} asked for")
+    """Each operation that ended well is counted; none is counted more often than it was asked for."""
+    ended = ledger.operations(installation.logs(), status="assigned")
+    for device, told in load.registered.items():
+        ended[device].add(told["operationId"])
+    others = installation.pages_read + len(load.enrolled) + 1
+    least = sum(map(len, ended.values())) + others
+    most = load.ledger.registers_sent() + load.enroll_tries + installation.pages_read
+    deadline = time.monotonic() + 10
+    # What a client sent at the last moment may still be on its way.
+    while len(readings := {read_meter(installation, node) for node in NODES}) > 1 and time.monotonic() < deadline:
+        time.sleep(0.5)
+    if len(readings) != 1 or not least <= max(readings) <= most:
+        raise Broken(f"the meter shows {readings}; {least} operations ended well, {most} were asked for")
+
+
+def read_meter(installation, node):
+    status, _, text = installation.call(node, "GET", "/metrics", None, {"Authorization": f"Bearer {installation.admin}"})
+    lines = [line for line in text.splitlines() if line.startswith("usher_operations_total{")] if status == 200 else []
+    return sum(int(line.rsplit(" ", 1)[1]) for line in lines)
 
 
 def check_dump(installation, load):
