@@ -390,6 +390,8 @@ def trial(binary, seconds=20, seed=None):
             print(f"--- {node} ---\n{installation.log(node)[-2500:]}")
         raise
     finally:
+        load.stop.set()
+        ledger.end_all()
         installation.remove(keep_logs=broken)
 
 
