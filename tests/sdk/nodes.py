@@ -26,7 +26,7 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.parse
+import traceback
 import uuid
 
 import paho.mqtt.client as paho
@@ -43,6 +43,8 @@ from postgres import Postgres
 
 # Addresses of their own, so that each node has the ports that SDKs fix.
 NODES = ("127.0.9.1", "127.0.9.2", "127.0.9.3")
+# One more, which may join.
+SPARE = "127.0.9.4"
 SERVICE, SCOPE, HOST, HUBS = "fabrik-nord", "0ne0F00BA25", "service.fabrik-nord.example", ("hub-ost.example", "hub-west.example")
 GROUP, TWIN = "presslinie-sieben", "doppelgaenger-blau"
 SERVICE_API, DEVICE_API = "api-version=2021-10-01", "api-version=2019-03-31"
@@ -64,18 +66,18 @@ class Broken(AssertionError):
 
 
 class Installation:
-    """The database, the nodes, and the files that all of them share."""
+    """The database, the nodes, and the files that all of them share. `nodes` are those that clients ask; they may change meanwhile."""
 
-    def __init__(self, binary):
+    def __init__(self, binary, database=None):
         self.binary, self.folder = binary, pathlib.Path(tempfile.mkdtemp(prefix="usher-nodes-"))
-        self.database = Postgres()
+        self.database, self.nodes = database or Postgres(), list(NODES)
         self.admin, self.processes, self.pages_read = os.urandom(32).hex(), {}, 0
         self.trust = self.write("chain.pem", self.certificate())
         self.write("master.key", b64(os.urandom(32)))
         self.write("admin-token", self.admin)
         self.tls = ssl.create_default_context(cafile=self.trust)
         self.tls.check_hostname = True
-        for node in NODES:
+        for node in (*NODES, SPARE):
             self.write(f"{node}.toml", self.config(node))
         # All at once: each finds an empty database.
         for node in NODES:
@@ -95,7 +97,7 @@ class Installation:
 
     def certificate(self):
         identity = certificates.make("usher nodes")
-        names = [x509.IPAddress(ipaddress.ip_address(node)) for node in NODES] + [x509.DNSName(HOST)]
+        names = [x509.IPAddress(ipaddress.ip_address(node)) for node in (*NODES, SPARE)] + [x509.DNSName(HOST)]
         issued = x509.CertificateBuilder(
             issuer_name=identity.certificate.subject, subject_name=identity.certificate.subject, public_key=identity.key.public_key(),
             serial_number=identity.certificate.serial_number, not_valid_before=identity.certificate.not_valid_before_utc,
@@ -145,7 +147,7 @@ host_name = "{HOST}"
             time.sleep(0.01)
 
     def logs(self):
-        return {node: self.log(node) for node in NODES}
+        return {node: self.log(node) for node in self.processes}
 
     def log(self, node):
         return (self.folder / f"{node}.log").read_text(errors="replace")
@@ -179,13 +181,18 @@ host_name = "{HOST}"
         found, after, pages = [], None, 0
         while True:
             headers = {"x-ms-max-item-count": "50"} | ({"x-ms-continuation": after} if after else {})
-            status, got, page = self.service(NODES[pages % len(NODES)], "POST", path, {"query": "select *"}, headers)
+            status, got, page = self.service(self.nodes[pages % len(self.nodes)], "POST", path, {"query": "select *"}, headers)
             if status != 200:
                 raise Broken(f"{path}: {status} {page}")
             self.pages_read += 1
             found, pages, after = found + page, pages + 1, got.get("x-ms-continuation")
             if not after:
                 return found
+
+    def end(self, node):
+        """Ends a node as an operator does; returns its exit code."""
+        self.processes[node].send_signal(signal.SIGTERM)
+        return self.processes[node].wait(timeout=20)
 
     def stop(self):
         for process in self.processes.values():
@@ -233,7 +240,7 @@ class Load:
         deadline, last = time.monotonic() + PATIENCE_S, None
         while time.monotonic() < deadline:
             try:
-                last = ask(self.random.choice(NODES))
+                last = ask(self.random.choice(self.at.nodes))
                 if last[0] < 429:
                     return last
                 self.tally[f"answered {last[0]}, asked again"] += 1
@@ -296,7 +303,7 @@ class Load:
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             client = ProvisioningDeviceClient.create_from_symmetric_key(
-                provisioning_host=self.random.choice(NODES), registration_id=device, id_scope=SCOPE,
+                provisioning_host=self.random.choice(self.at.nodes), registration_id=device, id_scope=SCOPE,
                 symmetric_key=b64(derived(self.key, device)), server_verification_cert=pathlib.Path(self.at.trust).read_text())
             try:
                 result = client.register()
@@ -359,7 +366,7 @@ class MqttVisit:
 
 def trial(binary, seconds=20, seed=None):
     seed = seed if seed is not None else int(time.time())
-    installation, broken = Installation(binary), True
+    installation, load, broken = Installation(binary), None, True
     try:
         load = Load(installation, seed)
         threads = [load.run(load.https_device, f"geraet-h{n}") for n in range(3)]
@@ -373,26 +380,27 @@ def trial(binary, seconds=20, seed=None):
         ledger.end_all()
         if load.broken or any(thread.is_alive() for thread in threads):
             raise Broken(f"seed {seed}: {load.broken or 'a device does not end'}")
-        check_records(installation, load)
-        check_meter(installation, load)
-        check_dump(installation, load)
-        codes = installation.stop()
-        if any(codes):
-            raise Broken(f"exit codes after SIGTERM: {codes}")
-        if panics := [node for node in NODES if "panicked" in installation.log(node)]:
-            raise Broken(f"panics in the logs of {panics}")
+        check_enough(load, ["registered over HTTPS", "registered over MQTT", "registered by Azure's SDK"], {"enrolled": 10, "nodes killed": 5})
+        check_all(installation, load)
         print(f"  seed {seed}: {dict(load.tally)}", flush=True)
         broken = False
     except Broken as error:
-        if error.device:
-            print(f"--- {error.device} ---\n{load.ledger.story(error.device, installation.logs())}")
-        for node in NODES:
-            print(f"--- {node} ---\n{installation.log(node)[-2500:]}")
+        show(error, installation, load)
         raise
     finally:
-        load.stop.set()
+        if load:
+            load.stop.set()
         ledger.end_all()
         installation.remove(keep_logs=broken)
+
+
+def show(error, installation, load):
+    """All that is known of a broken promise."""
+    logs = installation.logs()
+    if load and error.device:
+        print(f"--- {error.device} ---\n{load.ledger.story(error.device, logs)}")
+    for node, log in logs.items():
+        print(f"--- {node} ---\n{log[-2500:]}")
 
 
 def kill_again_and_again(installation, load, seconds, chance):
@@ -413,6 +421,24 @@ def kill_again_and_again(installation, load, seconds, chance):
         time.sleep(chance.uniform(0.1, 0.6))
 
 
+def check_enough(load, kinds, others):
+    """`kinds` of registrations, three of each; `others` as often as they say."""
+    if any(load.tally[what] < least for what, least in ({kind: 3 for kind in kinds} | others).items()):
+        raise Broken(f"too little happened to prove anything: {dict(load.tally)}")
+
+
+def check_all(installation, load):
+    """Everything that was acknowledged is there, once; then the nodes are ended."""
+    check_records(installation, load)
+    check_meter(installation, load)
+    check_dump(installation, load)
+    codes = installation.stop()
+    if any(codes):
+        raise Broken(f"exit codes after SIGTERM: {codes}")
+    if panics := [node for node, log in installation.logs().items() if "panicked" in log]:
+        raise Broken(f"panics in the logs of {panics}")
+
+
 def check_records(installation, load):
     kept = ended_registrations(installation)
     accepted = ledger.operations(installation.logs())
@@ -431,9 +457,6 @@ def check_records(installation, load):
     for name, etag in load.enrolled.items():
         if etags.get(name) != etag:
             raise Broken(f"enrollment {name} was told ETag {etag}, there is {etags.get(name)}")
-    few = min(load.tally[f"registered {how}"] for how in ("over HTTPS", "over MQTT", "by Azure's SDK"))
-    if few < 3 or load.tally["enrolled"] < 10 or load.tally["nodes killed"] < 5:
-        raise Broken(f"too little happened to prove anything: {dict(load.tally)}")
 
 
 def ended_registrations(installation):
@@ -462,7 +485,7 @@ def check_meter(installation, load):
     most = load.ledger.registers_sent() + load.enroll_tries + installation.pages_read
     deadline = time.monotonic() + 10
     # What a client sent at the last moment may still be on its way.
-    while len(readings := {read_meter(installation, node) for node in NODES}) > 1 and time.monotonic() < deadline:
+    while len(readings := {read_meter(installation, node) for node in installation.nodes}) > 1 and time.monotonic() < deadline:
         time.sleep(0.5)
     if len(readings) != 1 or not least <= max(readings) <= most:
         raise Broken(f"the meter shows {readings}; {least} operations ended well, {most} were asked for")
@@ -500,12 +523,21 @@ def main():
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--seed", type=int)
     given = parser.parse_args()
-    started = time.monotonic()
-    trial(given.binary, given.seconds, given.seed)
-    print(f"nothing lost, doubled or readable, in {time.monotonic() - started:.0f} s")
+    finish(lambda: trial(given.binary, given.seconds, given.seed))
+
+
+def finish(work):
+    """Ends the process with the verdict: some SDK threads do not end by themselves."""
+    started, code = time.monotonic(), 0
+    try:
+        work()
+        print(f"nothing lost, doubled or readable, in {time.monotonic() - started:.0f} s")
+    except Exception:
+        traceback.print_exc()
+        code = 1
     sys.stdout.flush()
-    # Some SDK threads do not end by themselves.
-    os._exit(0)
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,13 @@ class Postgres:
     """A server with one database and one user, both named usher."""
 
     def __init__(self):
+        self.prepare()
+        self.initialize()
+        self.start()
+        self.run("createdb", *self.where(), "usher")
+
+    def prepare(self):
+        """A folder and a port."""
         self.programs = programs()
         # PostgreSQL does not run as root.
         self.account = None
@@ -48,9 +55,9 @@ class Postgres:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.process = None
+
+    def initialize(self):
         self.run("initdb", "-D", self.folder / "data", "-U", "usher", "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
-        self.start()
-        self.run("createdb", *self.where(), "usher")
 
     @property
     def address(self):
@@ -94,6 +101,11 @@ class Postgres:
         deadline = time.monotonic() + 10
         while any(is_running(child) for child in listed) and time.monotonic() < deadline:
             time.sleep(0.01)
+
+    def ask(self, statement):
+        """What an administrator's statement answers: bare values, a row a line; None where nothing answers."""
+        answer = self.run("psql", *self.where(), "-Atqc", statement, "usher", check=False)
+        return None if answer.returncode else answer.stdout.decode().strip()
 
     def dump(self):
         return self.run("pg_dump", *self.where(), "usher").stdout

@@ -91,7 +91,7 @@ mod tests {
             assert_eq!(host.get_connect_timeout().unwrap().as_secs(), 3);
             assert_eq!(host.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
         }
-        let same = each(&"postgres://u@a,%2Frun%2Fp/d?port=7".parse().unwrap());
+        let same = each(&"host=a,/run/p port=7 user=u".parse().unwrap());
         assert_eq!(same.iter().map(name).collect::<Vec<_>>(), ["a:7", "/run/p:7"]);
     }
 
