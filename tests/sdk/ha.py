@@ -3,7 +3,7 @@
 three addresses. The primary is killed with SIGKILL again and again, a standby is promoted, the killed server rejoins; nodes are killed,
 one joins, one leaves, all are restarted one after the other; meanwhile devices register and an operator enrolls.
 
-    target/venv/bin/python tests/sdk/ha.py target/release/usher [--failovers 3] [--seed N]
+    target/venv/bin/python tests/sdk/ha.py target/release/usher [--failovers 2] [--seed N]
 
 At the end: everything that was acknowledged is there, once, as nodes.py has it, and all three servers hold the same.
 """
@@ -17,7 +17,7 @@ import time
 
 import ledger
 from cluster import Cluster
-from nodes import SPARE, Broken, Installation, Load, check_all, check_enough, finish, show, PATIENCE_S
+from nodes import PATIENCE_S, SPARE, Broken, Installation, Load, check_all, check_enough, finish, show
 
 # Longest time without an acknowledgement around a failover that passes: a request's patience with the database, and a retry.
 OUTAGE_MAX_S = 30
@@ -52,16 +52,17 @@ class NodeKiller:
             raise self.failed
 
 
-def trial(binary, failovers=3, seed=None):
+def trial(binary, failovers=2, seed=None):
     seed = seed if seed is not None else int(time.time())
     chance, load, broken = random.Random(seed), None, True
     installation = Installation(binary, Cluster())
     try:
         load = Load(installation, seed)
-        threads = [load.run(load.https_device, f"geraet-h{n}") for n in range(4)]
+        threads = [load.run(load.https_device, f"geraet-h{n}") for n in range(6)]
         threads += [load.run(load.mqtt_device, f"geraet-m{n}") for n in range(3)] + [load.run(load.enroll, "einzeln")]
         killed_at = disturb(installation, load, chance, failovers)
         load.stop.set()
+        stopped_at = time.time()
         for thread in threads:
             thread.join(PATIENCE_S + 20)
         ledger.end_all()
@@ -71,7 +72,7 @@ def trial(binary, failovers=3, seed=None):
                      {"enrolled": 10, "nodes killed": failovers, "primary killed, standby promoted": failovers})
         check_copies(installation.database)
         check_all(installation, load)
-        silent = outages(load, killed_at)
+        silent = outages(load, killed_at, stopped_at)
         print(f"  seed {seed}: {dict(load.tally)}; no acknowledgement for {statistics.median(silent):.1f} s in the median of "
               f"{len(silent)} kills of a primary, {max(silent):.1f} s at most ({', '.join(f'{s:.1f}' for s in silent)})", flush=True)
         if max(silent) > OUTAGE_MAX_S:
@@ -92,6 +93,7 @@ def disturb(installation, load, chance, failovers):
     cluster, killed_at = installation.database, []
     time.sleep(1)
     rolling_restart(installation, load)
+    # From here on, a device whose node was killed at the wrong moment polls until the operation's lease has ended.
     killer = NodeKiller(installation, load, chance)
     for round in range(failovers):
         if load.broken or killer.failed:
@@ -139,11 +141,11 @@ def leave(installation, load, node):
     load.tally["nodes left"] += 1
 
 
-def outages(load, killed_at):
-    """The longest time without an acknowledged registration after each kill of a primary and before the next one, in seconds."""
-    acknowledged = sorted(told["at"] for told in load.registered.values())
+def outages(load, killed_at, stopped_at):
+    """The longest time without an acknowledged registration or enrollment after each kill of a primary and before the next, in seconds."""
+    acknowledged = sorted([told["at"] for told in load.registered.values()] + load.enrolled_at)
     found = []
-    for at, end in zip(killed_at, killed_at[1:] + [time.time()]):
+    for at, end in zip(killed_at, killed_at[1:] + [stopped_at]):
         times = [at] + [time for time in acknowledged if at < time < end]
         found.append(max((later - earlier for earlier, later in zip(times, times[1:])), default=end - at))
     return found
@@ -165,7 +167,7 @@ def all_cases(binary):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary", type=os.path.abspath)
-    parser.add_argument("--failovers", type=int, default=3)
+    parser.add_argument("--failovers", type=int, default=2)
     parser.add_argument("--seed", type=int)
     given = parser.parse_args()
     finish(lambda: trial(given.binary, given.failovers, given.seed))

@@ -218,7 +218,7 @@ class Load:
         self.at, self.random, self.key = installation, random.Random(seed), os.urandom(32)
         self.stop, self.ledger, self.enrolled = threading.Event(), ledger.Ledger(), {}
         self.tally, self.broken = collections.Counter(), []
-        self.enroll_tries = 0
+        self.enroll_tries, self.enrolled_at = 0, []
         ledger.watch(self.ledger)
         self.until_answered(lambda node: self.enroll_group(node))
 
@@ -333,6 +333,7 @@ class Load:
         if status != 200:
             raise Broken(f"enrolling {name}: {status} {answer}")
         self.enrolled[name] = answer["etag"]
+        self.enrolled_at.append(time.time())
         self.tally["enrolled"] += 1
         time.sleep(0.05)
 

@@ -27,6 +27,7 @@ import cli  # noqa: E402
 import cli_many  # noqa: E402
 import explain  # noqa: E402
 import front  # noqa: E402
+import ha  # noqa: E402
 import latency_policy  # noqa: E402
 import management  # noqa: E402
 import metrics  # noqa: E402
@@ -161,6 +162,7 @@ APART = {
     "Mosquitto": mosquitto_hub,
     "limits": throttling,
     "many nodes": nodes,
+    "high availability": ha,
     "OIDC": oidc,
     "in front": front,
     "documents": docs,

@@ -24,7 +24,9 @@ pub async fn pass(client: &Client) -> Result<(), Fault> {
     // Databases that cannot tell refuse the question, which does no harm.
     let stuck = within(CALL_MAX, async { Ok(client.query(sql::STUCK, &[]).await.map(|rows| !rows.is_empty())) }).await?;
     if matches!(stuck, Ok(true)) {
-        return Err(Fault::passing("the primary waits for a synchronous standby to confirm what it has written; see that one is connected"));
+        return Err(Fault::passing(
+            "the primary waits for a synchronous standby to confirm what it has written; see that one is connected",
+        ));
     }
     let mut id = [0; 16];
     rand::fill(&mut id).map_err(|_| Fault { kind: Kind::Lasting, text: "there is no randomness".into() })?;

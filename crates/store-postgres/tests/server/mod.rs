@@ -39,7 +39,8 @@ impl Postgres {
             server.run("initdb").args(["-D", &data, "-U", "usher", "-A", "trust", "-E", "UTF8", "--no-locale", "-N"]).output().unwrap();
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         server.again();
-        let made = server.run("createdb").args(["-h", "127.0.0.1", "-p", &server.port.to_string(), "-U", "usher", "usher"]).output().unwrap();
+        let made =
+            server.run("createdb").args(["-h", "127.0.0.1", "-p", &server.port.to_string(), "-U", "usher", "usher"]).output().unwrap();
         assert!(made.status.success(), "createdb: {}", String::from_utf8_lossy(&made.stderr));
         server
     }
