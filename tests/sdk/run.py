@@ -28,6 +28,7 @@ import cli_many  # noqa: E402
 import explain  # noqa: E402
 import front  # noqa: E402
 import keys  # noqa: E402
+import ha  # noqa: E402
 import latency_policy  # noqa: E402
 import management  # noqa: E402
 import metrics  # noqa: E402
@@ -163,6 +164,7 @@ APART = {
     "limits": throttling,
     "many nodes": nodes,
     "master keys": keys,
+    "high availability": ha,
     "OIDC": oidc,
     "in front": front,
     "documents": docs,
