@@ -34,6 +34,7 @@ mod trust;
 mod webhook;
 mod wiring;
 
+pub use ambient::{SystemClock, SystemEntropy};
 pub use dev::{DevOptions, Running};
 pub use linked_hubs::LinkedHubs;
 pub use links::{InvalidLink, RemoteLink};
@@ -41,3 +42,4 @@ pub use manifest::Manifest;
 pub use oidc::{OidcOptions, parse_claim};
 pub use start::StartError;
 pub use usher_api_management::oidc::OidcSettings;
+pub use wiring::owner;
