@@ -38,11 +38,7 @@ pub struct Device {
 impl Device {
     /// The device of this number.
     pub fn new(part: Part, number: u64) -> Outcome<Self> {
-        let prefix = match part {
-            Part::Registered => "device",
-            Part::Fresh => "fresh",
-        };
-        let id = RegistrationId::parse(&format!("{prefix}-{number:08}")).map_err(|why| why.0)?;
+        let id = registration_id(part, number)?;
         let key = |which: &str| STANDARD.encode(sas::derive_device_key(FLEET_KEY, &format!("{id}{which}")));
         Ok(Self { primary: key(""), secondary: key("-2"), id })
     }
@@ -83,4 +79,13 @@ impl Device {
             peer: None,
         })
     }
+}
+
+/// The registration ID of the device of this number.
+pub fn registration_id(part: Part, number: u64) -> Outcome<RegistrationId> {
+    let prefix = match part {
+        Part::Registered => "device",
+        Part::Fresh => "fresh",
+    };
+    Ok(RegistrationId::parse(&format!("{prefix}-{number:08}")).map_err(|why| why.0)?)
 }

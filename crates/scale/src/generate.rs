@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use usher_domain::{
-    DeviceId, OperationId,
+    DeviceId, OperationId, RegistrationId,
     clock::{Clock, Entropy},
     hub_device::DeviceSpec,
     registration::{Registration, State},
@@ -107,8 +107,8 @@ impl Generator {
     }
 
     /// The place of the record that a step makes, for putting devices in order.
-    pub fn address(&self, step: Step, device: &Device) -> Vec<u8> {
-        let id = device.id.as_str();
+    pub fn address(&self, step: Step, id: &RegistrationId) -> Vec<u8> {
+        let id = id.as_str();
         match step {
             Step::Enroll => self.services.key(INDIVIDUAL, id).key,
             Step::Register => self.services.key(REGISTRATION, id).key,

@@ -16,6 +16,9 @@ pub mod slice;
 mod staging;
 pub mod worker;
 
+#[cfg(test)]
+mod tests;
+
 pub use plot::{Point, plot};
 
 /// What can go wrong: told to whoever started the program, who has to act.

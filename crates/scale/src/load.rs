@@ -22,7 +22,7 @@ use usher_store::StoreError;
 
 use crate::{
     Outcome,
-    device::{Device, Part},
+    device::{Device, Part, registration_id},
     generate::{Generator, Step},
     ground::Ground,
     process::{disk_bytes, resident_mib, room_bytes},
@@ -150,7 +150,7 @@ impl Front {
         let mut devices: Vec<u32> = (u32::try_from(from)?..u32::try_from(to)?).collect();
         let unordered_from = devices.len() - devices.len() / UNORDERED_IN;
         let (ordered, _) = devices.split_at_mut(unordered_from);
-        let address = |number: u32| Device::new(part, u64::from(number)).map(|device| generator.address(step, &device));
+        let address = |number: u32| registration_id(part, u64::from(number)).map(|id| generator.address(step, &id));
         let mut addresses = ordered.iter().map(|number| Ok((head(&address(*number)?), *number))).collect::<Outcome<Vec<_>>>()?;
         addresses.sort_unstable();
         ordered.iter_mut().zip(addresses).for_each(|(to, (_, number))| *to = number);

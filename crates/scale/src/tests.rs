@@ -7,7 +7,8 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 use serde_json::Value;
 use usher_domain::DeviceId;
 use usher_registry::{Filter, Kind, PageRequest};
-use usher_scale::{
+
+use crate::{
     device::{Device, Part},
     ground::{Ground, Place},
     load::{Loading, Size, load},
