@@ -30,7 +30,8 @@ pub struct Cluster {
 impl Cluster {
     /// Starts the server of `folder`; makes it first where there is none.
     pub fn start(folder: &Path) -> Outcome<Self> {
-        let home = folder.join("postgres");
+        // The server has a folder of its own to stand in, so the path must not be a relative one.
+        let home = fs::canonicalize(folder)?.join("postgres");
         let (data, programs) = (home.join("data"), programs()?);
         let is_new = !data.exists();
         let account = account();
@@ -59,10 +60,10 @@ impl Cluster {
             server.args(["-c", setting]);
         }
         let log = fs::File::options().create(true).append(true).open(home.join("log"))?;
-        let cluster = Self { child: server.stdout(Stdio::null()).stderr(log).spawn()?, port };
+        let mut cluster = Self { child: server.stdout(Stdio::null()).stderr(log).spawn()?, port };
         let until = Instant::now() + START_MAX;
         while finished(command("pg_isready").args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()])).is_err() {
-            if Instant::now() > until {
+            if Instant::now() > until || cluster.child.try_wait()?.is_some() {
                 return Err(format!("PostgreSQL does not start; see {}", home.join("log").display()).into());
             }
             std::thread::sleep(Duration::from_millis(50));

@@ -186,12 +186,11 @@ async fn take_step(
     }
     let generator = Generator::new(ground, pattern.clone()).await?;
     let front = Arc::new(tokio::task::block_in_place(|| Front::new(&generator, part, step, [from, target.of(part)], done))?);
-    let mut lanes = JoinSet::new();
+    let (mut lanes, started) = (JoinSet::new(), Instant::now());
     for lane in 0..AT_ONCE {
         let generator = Generator::new(ground, pattern.clone()).await?;
         lanes.spawn(run_lane(Arc::clone(ground), generator, Arc::clone(&front), lane));
     }
-    let started = Instant::now();
     let mut told = Instant::now();
     while !lanes.is_empty() {
         if let Ok(Some(ended)) = tokio::time::timeout(TELL_EVERY, lanes.join_next()).await {
