@@ -59,6 +59,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // wiring: may use every room
     ("usher-server", &["*"]),
     ("usher", &["*"]),
+    ("usher-scale", &["*"]),
     ("xtask", &["usher-domain"]),
 ];
 
