@@ -18,6 +18,7 @@ use usher_store::{Expect, Op};
 
 use crate::{
     claim::Claim,
+    csr,
     denial::Denial,
     draft::{Case, draft},
     engine::Engine,
@@ -99,6 +100,7 @@ impl Engine {
             && !transition::is_abandoned(operation, now)
             && enabled
         {
+            csr::joins(document, operation)?;
             story.trail.passed("operation", "An operation of this device is under way already; this request joins it.");
             return Ok(Accepted::Settled(known.clone()));
         }
@@ -114,6 +116,7 @@ impl Engine {
         let (applicant, expect) = (application.applicant(), application.expect());
         let Application { tenant, claim, document, admitted: Admitted { proven, enrollment, .. }, known, operation_id, also, now } =
             application;
+        let wanted = csr::wanted(&tenant.registry, claim, document, &enrollment, story).await?;
         let old = known.map(|known| known.value);
         // Only a webhook is told the ETag.
         let enrollment_etag = match &enrollment.allocation {
@@ -122,7 +125,8 @@ impl Engine {
         };
         let (service, enrollment, old_ref, latency) = (&tenant.service, &enrollment, old.as_ref(), self.latency.as_ref());
         let case = Case { service, enrollment, enrollment_etag, proven: &proven, old: old_ref, claim, document, latency };
-        let operation = draft(&case, operation_id, || self.hub_keys(), now, &mut story.trail)?;
+        let mut operation = draft(&case, operation_id, || self.hub_keys(), now, &mut story.trail)?;
+        csr::apply(&mut operation, wanted, enrollment, old_ref);
         let applicant = Applicant { tpm: tpm::remember(&proven, primary_key(&operation)), ..applicant };
         let begun = transition::begin(old, applicant, operation, now);
         let etag = tenant.registry.save_registration(&begun, expect, also).await?;
