@@ -129,7 +129,7 @@ impl Engine {
         csr::apply(&mut operation, wanted, enrollment, old_ref);
         let applicant = Applicant { tpm: tpm::remember(&proven, primary_key(&operation)), ..applicant };
         let begun = transition::begin(old, applicant, operation, now);
-        let etag = tenant.registry.save_registration(&begun, expect, also).await?;
+        let etag = save(tenant, &begun, expect, also).await?;
         Ok(Accepted::Begun(Versioned { value: begun, etag }))
     }
 
@@ -174,6 +174,17 @@ enum Accepted {
     Settled(Versioned<Registration>),
 }
 
+/// Writes the record; a device's first one counts against what the service may hold.
+async fn save(tenant: &Tenant, registration: &Registration, expect: Expect, also: Vec<Op>) -> Result<u64, Denial> {
+    match expect {
+        Expect::Absent => tenant
+            .save_first_registration(registration, also)
+            .await
+            .map_err(|error| Denial { mend: error.code.mend().into(), ..Denial::open("registration.save", error) }),
+        _ => Ok(tenant.registry.save_registration(registration, expect, also).await?),
+    }
+}
+
 fn primary_key(operation: &Operation) -> Option<Secret> {
     match &operation.device.credential {
         DeviceCredential::SymmetricKeys { primary, .. } | DeviceCredential::TpmKeys { primary, .. } => Some(primary.clone()),
@@ -187,7 +198,7 @@ async fn refuse_disabled(application: Application<'_>, story: &mut Story) -> Res
     let (applicant, expect) = (application.applicant(), application.expect());
     let Application { tenant, claim, known, operation_id, also, now, .. } = application;
     let refused = transition::refuse_disabled(known.map(|known| known.value), applicant, operation_id, now);
-    let etag = tenant.registry.save_registration(&refused, expect, also).await?;
+    let etag = save(tenant, &refused, expect, also).await?;
     let mend = "Enable the enrollment, or leave it: a disabled entry blocks the device on purpose.";
     warn!(tracking_id = %claim.tracking_id, id_scope = %claim.id_scope, registration_id = %claim.claimed_id,
         check = "enrollment.disabled", mend, "registration refused");

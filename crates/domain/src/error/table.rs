@@ -96,7 +96,7 @@ error_table! {
     InvalidCertificate = 401002, "Invalid certificate.",
         mend "Look for the tracking ID in the server's log, which names the failed check and the remedy.",
         source "azure-sdk-for-c: az_iot_provisioning_client and its tests; azure-iot-sdk-c issue 2270";
-    /// The service holds as many enrollments or groups of the kind as it may.
+    /// The service holds as many enrollments or groups of the kind, or registrations, as it may.
     QuotaExceeded = 403002, "The service holds as many of these as it may.",
         mend "Delete some, or raise the service's limit where it can be raised (limits.md).",
         source "status: azure-iot-sdk-node, rest_api_client.ts, where 403 is TooManyDevicesError; digits ours";
