@@ -47,6 +47,7 @@ def all_cases(binary):
         ("a group's devices, and a policy taken away under the enrollment's ETag", lambda: by_group(bed)),
         ("requests that break a rule are refused, and explained", lambda: refusals(bed)),
         ("a CA brought along, with a root above it", lambda: imported(bed)),
+        ("hubs that tell devices by the authority, which is put there", lambda: by_authority(bed)),
         ("an authority asked by EST, after an outage", lambda: by_est(bed)),
         ("an authority that refuses", lambda: est_refuses(bed)),
         ("a policy is listed, changed and deleted; no secret is told or logged", lambda: managed(bed)),
@@ -273,6 +274,24 @@ def imported(bed):
         [bed.binary, "ca", "create", "mismatched", "--chain", chain, "--key", bed.file("other.key", root.key_pem), "--state",
          str(bed.server.folder / "state")], text=True, capture_output=True, timeout=60)
     expect(mismatched.returncode != 0 and "not that of" in mismatched.stderr, mismatched.stderr)
+
+
+def by_authority(bed):
+    bed.ca("create", "on-hub", "--hub-authentication", "ca")
+    device, key = Device(bed, "csr-by-ca", "on-hub"), p384()
+    operation = device.register(request_of(key, device.id))
+    identity = issued(operation, key, device.id, 2)
+    try:
+        python_device.live_briefly(bed.server, Place(operation), identity)
+    except Exception as error:
+        expect("refused" in str(error) or "Unauthorized" in type(error).__name__, f"{type(error).__name__}: {error}")
+    else:
+        raise AssertionError("the hub does not know the authority, and lets the device in")
+    host, token = python_device.sas_token(bed.server.hub)
+    pem = bed.usher("ca", "show", "on-hub", "--pem", "--state", str(bed.server.folder / "state"))
+    url = f"https://{host}/usher/certificates/on-hub"
+    requests.put(url, data=pem.encode(), verify=bed.server.trust, headers={"authorization": token}).raise_for_status()
+    python_device.live_briefly(bed.server, Place(operation), identity)
 
 
 class Est:

@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use usher_attestation::Certificate;
 use usher_domain::{
     Secret, ServiceError, Timestamp,
-    credential_policy::{Authority, CredentialPolicy, EstAuthority, ISSUED_CHAIN_MAX, KeyType, VALIDITY_DAYS_DEFAULT, VALIDITY_DAYS_MAX},
+    credential_policy::{
+        Authority, CredentialPolicy, EstAuthority, HubAuthentication, ISSUED_CHAIN_MAX, KeyType, VALIDITY_DAYS_DEFAULT, VALIDITY_DAYS_MAX,
+    },
     enrollment::StoredCertificate,
 };
 use usher_issuance::held;
@@ -38,6 +40,8 @@ struct PolicyBody {
 #[serde(rename_all = "camelCase", default)]
 struct PropertiesBody {
     certificate: CertificateBody,
+    /// `thumbprint` or `certificateAuthority`.
+    hub_authentication: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -105,7 +109,7 @@ impl ManagementApi {
         };
         let now = self.ports.clock.now();
         let default_subject = format!("usher {} {name:.50}", tenant.service.name);
-        let make = |old: Option<&CredentialPolicy>| made(name, &default_subject, &body.properties.certificate, old, now);
+        let make = |old: Option<&CredentialPolicy>| made(name, &default_subject, &body.properties, old, now);
         let (written, created) = tenant.registry.put_credential_policy(name, if_match(request), make).await?;
         Ok(Answer::written(describe_policy(&resource_id_of(&tenant.service), &written), created))
     }
@@ -120,11 +124,11 @@ impl ManagementApi {
 fn made(
     name: &str,
     default_subject: &str,
-    body: &CertificateBody,
+    body: &PropertiesBody,
     old: Option<&CredentialPolicy>,
     now: Timestamp,
 ) -> Result<CredentialPolicy, ServiceError> {
-    let leaf = &body.leaf_certificate_configuration;
+    let leaf = &body.certificate.leaf_certificate_configuration;
     let validity_days = leaf.validity_period_in_days.or(old.map(|old| old.validity_days)).unwrap_or(VALIDITY_DAYS_DEFAULT);
     if !(1..=VALIDITY_DAYS_MAX).contains(&validity_days) {
         return Err(invalid(format!("validityPeriodInDays must be 1 to {VALIDITY_DAYS_MAX}.")));
@@ -133,11 +137,18 @@ fn made(
         Some(words) => key_types(words)?,
         None => old.map_or_else(|| KeyType::ALL.to_vec(), |old| old.key_types.clone()),
     };
+    let hub_authentication = match &body.hub_authentication {
+        Some(word) => {
+            HubAuthentication::from_word(word).ok_or_else(|| invalid("hubAuthentication must be thumbprint or certificateAuthority."))?
+        }
+        None => old.map(|old| old.hub_authentication).unwrap_or_default(),
+    };
     Ok(CredentialPolicy {
         name: old.map_or_else(|| name.to_owned(), |old| old.name.clone()),
-        authority: authority(&body.certificate_authority_configuration, default_subject, old, now)?,
+        authority: authority(&body.certificate.certificate_authority_configuration, default_subject, old, now)?,
         validity_days,
         key_types,
+        hub_authentication,
         created_at: old.map_or(now, |old| old.created_at),
         updated_at: now,
     })
@@ -232,6 +243,7 @@ fn describe_policy(service_id: &str, found: &Versioned<CredentialPolicy>) -> Val
                 "certificateAuthorityConfiguration": authority,
                 "leafCertificateConfiguration": { "validityPeriodInDays": value.validity_days, "keyTypes": value.key_types },
             },
+            "hubAuthentication": value.hub_authentication.word(),
             "created": value.created_at.http_date(),
             "updated": value.updated_at.http_date(),
         },
@@ -256,7 +268,8 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
     fn make(body: Value, old: Option<&CredentialPolicy>) -> Result<CredentialPolicy, ServiceError> {
-        made("cert-policy", "usher s cert-policy", &serde_json::from_value(body).unwrap(), old, NOW)
+        let body = serde_json::from_value(json!({ "certificate": body })).unwrap();
+        made("cert-policy", "usher s cert-policy", &body, old, NOW)
     }
 
     #[test]

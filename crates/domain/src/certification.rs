@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::OperationId;
+use crate::{OperationId, credential_policy::HubAuthentication};
 
 /// What is to become of the certificate signing request that came with an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,6 +10,9 @@ use crate::OperationId;
 pub struct Certification {
     /// SHA-256 of the request's DER, upper-case hex: tells whether a later request is for the same key and name.
     pub request_sha256: String,
+    /// How its hub will tell the device.
+    #[serde(default)]
+    pub hub_authentication: HubAuthentication,
     /// How far it is.
     pub stage: Stage,
 }
@@ -45,6 +48,9 @@ pub struct IssuedChain {
 pub struct HeldCertificate {
     /// The operation that issued it: only its answers tell the chain.
     pub operation_id: OperationId,
+    /// How its hub tells the device.
+    #[serde(default)]
+    pub hub_authentication: HubAuthentication,
     /// The certificate.
     pub chain: IssuedChain,
 }

@@ -32,10 +32,39 @@ pub struct CredentialPolicy {
     pub validity_days: u32,
     /// The keys that are certified; at least one.
     pub key_types: Vec<KeyType>,
+    /// How hubs tell its devices.
+    #[serde(default)]
+    pub hub_authentication: HubAuthentication,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+}
+
+/// How a hub tells a device that was issued a certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum HubAuthentication {
+    /// By the certificate's thumbprint: works on every hub at once, and as long as the device is not registered anew.
+    #[default]
+    Thumbprint,
+    /// By its chain to the authority, which an operator puts on the hub: works as long as the certificate is valid.
+    CertificateAuthority,
+}
+
+impl HubAuthentication {
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Thumbprint => "thumbprint",
+            Self::CertificateAuthority => "certificateAuthority",
+        }
+    }
+
+    /// The one with this name, in any case.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Thumbprint, Self::CertificateAuthority].into_iter().find(|kind| kind.word().eq_ignore_ascii_case(word))
+    }
 }
 
 /// Who signs.

@@ -3,7 +3,7 @@
 //! The request goes out as base64 of PKCS#10, with HTTP basic authentication where the policy has a user; the answer is a PKCS#7 of
 //! certificates alone. The server is proved by its certificate below the trusted roots.
 
-mod pkcs7;
+pub mod pkcs7;
 
 use std::{
     collections::HashMap,

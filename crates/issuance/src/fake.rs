@@ -34,6 +34,11 @@ impl FakeAuthority {
         *self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The next answers are these faults.
+    pub fn fail_next(&self, faults: impl IntoIterator<Item = IssueError>) {
+        *self.faults.lock().unwrap_or_else(PoisonError::into_inner) = faults.into_iter().collect();
+    }
+
     fn answer(&self, request: &[u8]) -> Result<Vec<Vec<u8>>, IssueError> {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         *asked = asked.saturating_add(1);

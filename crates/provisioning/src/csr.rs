@@ -5,6 +5,7 @@ use usher_attestation::SigningRequest;
 use usher_domain::{
     ErrorCode, ServiceError,
     certification::{Certification, Stage},
+    credential_policy::HubAuthentication,
     document::RegisterDocument,
     enrollment::Enrollment,
     hub_device::DeviceCredential,
@@ -43,6 +44,12 @@ pub async fn wanted(
         let why = format!("The request's key is {}; the credential policy allows {}.", request.key_type(), allowed.join(", "));
         return Err(refused("csr.key", &why, ALLOW_KEY));
     }
+    let hub_authentication = policy.value.hub_authentication;
+    let device_id = enrollment.device_id_for(&claim.claimed_id).map(|id| id.to_string()).unwrap_or_default();
+    if hub_authentication == HubAuthentication::CertificateAuthority && device_id != claim.claimed_id.as_str() {
+        let why = "The enrollment gives the device another ID on its hub, which would not find it in the certificate.";
+        return Err(refused("csr.deviceId", why, SAME_ID));
+    }
     story.trail.passed(
         "csr",
         format!(
@@ -51,7 +58,7 @@ pub async fn wanted(
         ),
     );
     let stage = Stage::Wanted { policy: policy.value.name, request: base64_of(&request) };
-    Ok(Some(Certification { request_sha256: request.sha256(), stage }))
+    Ok(Some(Certification { request_sha256: request.sha256(), hub_authentication, stage }))
 }
 
 /// Lets a device join the operation under way only for the same request: it would be given a certificate for another key otherwise.
@@ -74,8 +81,12 @@ pub fn apply(operation: &mut Operation, wanted: Option<Certification>, enrollmen
     }
     let held = old.and_then(|old| old.certificate.as_ref()).filter(|_| enrollment.credential_policy.is_some());
     if let (Some(held), false) = (held, matches!(operation.device.credential, DeviceCredential::TpmKeys { .. })) {
-        let primary = held.chain.sha256_thumbprint.clone();
-        operation.device.credential = DeviceCredential::Thumbprints { primary, secondary: None };
+        operation.device.credential = match held.hub_authentication {
+            HubAuthentication::Thumbprint => {
+                DeviceCredential::Thumbprints { primary: held.chain.sha256_thumbprint.clone(), secondary: None }
+            }
+            HubAuthentication::CertificateAuthority => DeviceCredential::CertificateAuthority,
+        };
     }
 }
 
@@ -83,6 +94,8 @@ const SET_POLICY: &str = "Set credentialPolicyName in the enrollment, or let the
 const MAKE_POLICY: &str = "Make the policy (usher ca create), or correct the enrollment's credentialPolicyName.";
 const NAME_IT: &str = "Make the request with the subject CN={registration ID}, spelled as the device connects.";
 const ALLOW_KEY: &str = "Make the request with a key of an allowed type, or allow this type in the policy (usher ca update).";
+const SAME_ID: &str =
+    "Leave deviceId out of the enrollment, or let hubs tell devices by thumbprint (usher ca update --hub-authentication).";
 const MEND_REQUEST: &str = "Correct the device's signing request: base64 of PKCS#10 in DER, without PEM lines.";
 
 fn sent(document: &RegisterDocument) -> Option<&str> {

@@ -3,7 +3,8 @@
 
 use usher_domain::{
     HubName, OperationId, RegistrationId, Timestamp,
-    certification::{HeldCertificate, IssuedChain, Stage},
+    certification::{Certification, HeldCertificate, IssuedChain, Stage},
+    credential_policy::HubAuthentication,
     enrollment::EnrollmentRef,
     hub_device::DeviceCredential,
     registration::{
@@ -92,7 +93,10 @@ pub fn certified(mut registration: Registration, chain: IssuedChain, now: Timest
     let before = registration.certificate.as_ref().map(|held| held.chain.sha256_thumbprint.clone());
     let primary = chain.sha256_thumbprint.clone();
     let secondary = before.filter(|before| *before != primary);
-    operation.device.credential = DeviceCredential::Thumbprints { primary, secondary };
+    operation.device.credential = match certification.hub_authentication {
+        HubAuthentication::Thumbprint => DeviceCredential::Thumbprints { primary, secondary },
+        HubAuthentication::CertificateAuthority => DeviceCredential::CertificateAuthority,
+    };
     operation.lease_until = now.plus_millis(LEASE_MS);
     certification.stage = Stage::Issued(chain);
     registration
@@ -144,9 +148,11 @@ pub fn assigned(registration: Registration, plan: &Plan, strays: Vec<Stray>, now
         let excess = former_hubs.len().saturating_sub(FORMER_HUBS_MAX);
         former_hubs.drain(..excess);
     }
-    let certificate = match operation.certification.map(|certification| certification.stage) {
-        Some(Stage::Issued(chain)) => Some(HeldCertificate { operation_id: operation.id.clone(), chain }),
-        Some(Stage::Wanted { .. }) | None => registration.certificate,
+    let certificate = match operation.certification.map(|certification| *certification) {
+        Some(Certification { stage: Stage::Issued(chain), hub_authentication, .. }) => {
+            Some(HeldCertificate { operation_id: operation.id.clone(), hub_authentication, chain })
+        }
+        _ => registration.certificate,
     };
     let assignment = Assignment { hub: plan.hub.clone(), device_id: operation.device.device_id, payload: plan.payload.clone() };
     let state = State::Assigned { operation_id: operation.id, assignment, substatus: plan.substatus };

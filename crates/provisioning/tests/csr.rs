@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use usher_attestation::{Certificate, SigningRequest};
 use usher_domain::{
     ErrorCode,
-    credential_policy::{Authority, CredentialPolicy, EstAuthority, KeyType},
+    credential_policy::{Authority, CredentialPolicy, EstAuthority, HubAuthentication, KeyType},
     document::OperationStatusDocument,
     hub_device::DeviceCredential,
 };
@@ -25,7 +25,15 @@ use world::{KEY, World};
 
 async fn policy(world: &World, authority: Authority, key_types: Vec<KeyType>) {
     let now = world.engine.now();
-    let made = CredentialPolicy { name: "certs".into(), authority, validity_days: 30, key_types, created_at: now, updated_at: now };
+    let made = CredentialPolicy {
+        name: "certs".into(),
+        authority,
+        validity_days: 30,
+        key_types,
+        hub_authentication: HubAuthentication::Thumbprint,
+        created_at: now,
+        updated_at: now,
+    };
     let registry = world.tenant().await.registry;
     registry.put_credential_policy("certs", IfMatch::Unsaid, |_| Ok(made.clone())).await.unwrap();
 }
@@ -198,4 +206,21 @@ async fn a_record_of_before_is_read_as_one_without_certificates() {
     let id = usher_domain::RegistrationId::parse("d1").unwrap();
     let record = world.tenant().await.registry.registration(&id).await.unwrap().unwrap();
     assert!(!serde_json::to_string(&record.value).unwrap().contains("certificate\""));
+}
+
+#[tokio::test]
+async fn a_policy_may_have_hubs_tell_devices_by_the_authority() {
+    let world = world_with_ca().await;
+    let registry = world.tenant().await.registry;
+    let by_authority = |old: Option<&CredentialPolicy>| {
+        Ok(CredentialPolicy { hub_authentication: HubAuthentication::CertificateAuthority, ..old.unwrap().clone() })
+    };
+    registry.put_credential_policy("certs", IfMatch::Unsaid, by_authority).await.unwrap();
+    register(&world, &body(&request("d1"))).await.unwrap();
+    assert_eq!(credential(&world), DeviceCredential::CertificateAuthority);
+    world.register("d1").await.unwrap();
+    assert_eq!(credential(&world), DeviceCredential::CertificateAuthority, "without a request, too");
+    world.enroll_device("d1", json!({ "credentialPolicyName": "certs", "deviceId": "other" })).await;
+    let refused = register(&world, &body(&request("d1"))).await.unwrap_err();
+    assert!(refused.code == ErrorCode::CsrRefused && refused.message.contains("another ID"), "{}", refused.message);
 }

@@ -5,7 +5,7 @@ mod world;
 
 use usher_domain::{
     ErrorCode, Secret, ServiceError,
-    credential_policy::{Authority, CREDENTIAL_POLICIES_MAX, CredentialPolicy, EstAuthority, KeyType},
+    credential_policy::{Authority, CREDENTIAL_POLICIES_MAX, CredentialPolicy, EstAuthority, HubAuthentication, KeyType},
 };
 use usher_registry::{IfMatch, wire_etag};
 use world::{now, world};
@@ -23,6 +23,7 @@ fn policy(name: &str, days: u32) -> CredentialPolicy {
         authority,
         validity_days: days,
         key_types: vec![KeyType::P384],
+        hub_authentication: HubAuthentication::Thumbprint,
         created_at: now(),
         updated_at: now(),
     }

@@ -68,7 +68,7 @@ async fn write(name: &str, authority: &Authority, leaf: &Leaf, of: &Of, etag: Op
         let why = format!("there is a certificate authority {name} already");
         return Err(Failure::new("settings", why, "Change it with usher ca update, or choose another name."));
     }
-    let body = json!({ "properties": { "certificate": {
+    let body = json!({ "properties": { "hubAuthentication": leaf.hub_authentication, "certificate": {
         "certificateAuthorityConfiguration": authority_body(authority)?,
         "leafCertificateConfiguration": leaf_body(leaf),
     } } });

@@ -93,7 +93,18 @@ pub struct Leaf {
     /// How long a certificate is valid, in days [default: 30]
     #[arg(long, value_name = "DAYS")]
     pub validity_days: Option<u32>,
+    /// How hubs tell the devices: by thumbprint, or by the authority, which you then put on the hub [default: thumbprint]
+    #[arg(long, value_name = "thumbprint|ca", value_parser = parse_hub_authentication)]
+    pub hub_authentication: Option<&'static str>,
     /// Key that is certified: P-256, P-384 or RSA (2048 bits or more); repeat for several [default: all]
     #[arg(long = "key-type", value_name = "TYPE")]
     pub key_types: Vec<String>,
+}
+
+fn parse_hub_authentication(word: &str) -> Result<&'static str, String> {
+    match word {
+        "thumbprint" => Ok("thumbprint"),
+        "ca" => Ok("certificateAuthority"),
+        _ => Err("there are thumbprint and ca".into()),
+    }
 }
