@@ -43,15 +43,6 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     lines.join("\n")
 }
 
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn columns_line_up() {
-        let text = super::table(&["a", "bb"], &[vec!["xxx".into(), "y".into()], vec!["z".into(), "é".into()]]);
-        assert_eq!(text, "a    bb\n---  --\nxxx  y\nz    é");
-    }
-}
-
 /// A certificate, given as base64 of DER, in PEM.
 pub fn certificate_pem(der: &str) -> String {
     let lines: Vec<&str> = der.as_bytes().chunks(PEM_LINE_CHARS).filter_map(|line| std::str::from_utf8(line).ok()).collect();
@@ -60,3 +51,12 @@ pub fn certificate_pem(der: &str) -> String {
 
 /// Characters in a line of PEM (RFC 7468 section 2).
 const PEM_LINE_CHARS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn columns_line_up() {
+        let text = super::table(&["a", "bb"], &[vec!["xxx".into(), "y".into()], vec!["z".into(), "é".into()]]);
+        assert_eq!(text, "a    bb\n---  --\nxxx  y\nz    é");
+    }
+}

@@ -77,7 +77,7 @@ mod tests {
         let other = STANDARD.decode(&held::issue(&ca, &request("x"), "x", 30, [2; 16], NOW).unwrap().certificates[0]).unwrap();
         let put = assemble(&device, "press-7", &[other.clone(), leaf.clone()], &ca.chain).unwrap();
         assert_eq!(put, issued);
-        assert_eq!(assemble(&device, "press-7", &[leaf.clone()], &[]).unwrap().certificates.len(), 1);
+        assert_eq!(assemble(&device, "press-7", std::slice::from_ref(&leaf), &[]).unwrap().certificates.len(), 1);
         assert!(matches!(assemble(&device, "press-8", &[leaf], &ca.chain), Err(IssueError::Never(_))));
         assert!(matches!(assemble(&device, "press-7", &[other], &ca.chain), Err(IssueError::Never(_))));
         assert!(matches!(assemble(&device, "press-7", &[vec![0]], &ca.chain), Err(IssueError::Never(_))));
