@@ -54,7 +54,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("usher-hub-iothub", &["usher-domain", "usher-hub", "usher-attestation", "usher-outbound"]),
     // rim
     ("usher-api-device", &["usher-domain", "usher-provisioning", "usher-mqtt", "usher-amqp", "usher-wire"]),
-    ("usher-api-management", &["usher-domain", "usher-audit", "usher-registry", "usher-records", "usher-attestation", "usher-throttle", "usher-issuance"]),
+    (
+        "usher-api-management",
+        &["usher-domain", "usher-audit", "usher-registry", "usher-records", "usher-attestation", "usher-throttle", "usher-issuance"],
+    ),
     ("usher-api-service", &["usher-domain", "usher-audit", "usher-registry", "usher-records", "usher-attestation"]),
     ("usher-api-hub", &["usher-domain", "usher-hub-embedded", "usher-attestation", "usher-mqtt", "usher-amqp", "usher-wire"]),
     ("usher-device", &["usher-domain", "usher-attestation", "usher-mqtt", "usher-amqp", "usher-wire", "usher-websocket"]),

@@ -30,11 +30,11 @@ async fn list(of: &Of) -> Result<(), Failure> {
     let mut told = session.get(&format!("{}/credentialPolicies", place(&session, of).await?)).await?;
     let all = told["value"].as_array_mut().map(std::mem::take).unwrap_or_default();
     if of.reach.json {
-        println!("{:#}", Value::Array(all));
+        say!("{:#}", Value::Array(all));
     } else if all.is_empty() {
-        println!("no certificate authority; make one: usher ca create NAME");
+        say!("no certificate authority; make one: usher ca create NAME");
     } else {
-        println!("{}", rows(&all));
+        say!("{}", rows(&all));
     }
     Ok(())
 }
@@ -43,7 +43,7 @@ async fn show(name: &str, pem: bool, of: &Of) -> Result<(), Failure> {
     let session = Session::open(&of.reach)?;
     let policy = session.get(&path(&session, of, name).await?).await?;
     if pem {
-        print!("{}", chain_pem(&policy));
+        say!("{}", chain_pem(&policy));
     } else {
         print_policy(&policy, of);
     }
@@ -124,7 +124,7 @@ fn read(file: &Path) -> Result<String, Failure> {
 }
 
 fn print_policy(policy: &Value, of: &Of) {
-    if of.reach.json { println!("{policy:#}") } else { println!("{}", rows(std::slice::from_ref(policy))) }
+    if of.reach.json { say!("{policy:#}") } else { println!("{}", rows(std::slice::from_ref(policy))) }
 }
 
 fn rows(policies: &[Value]) -> String {

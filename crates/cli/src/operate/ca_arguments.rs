@@ -24,10 +24,6 @@ pub enum CaCommand {
         of: Of,
     },
     /// Make an authority, take over one that exists, or name one to ask by EST
-    #[command(after_help = "Examples:\n  usher ca create cert-policy --validity-days 30\n  \
-        usher ca create cert-policy --chain ca-and-root.pem --key ca.key\n  \
-        usher ca create cert-policy --est https://est.example --est-user usher --est-password - < password.txt\n\n\
-        Enrollments refer to it as credentialPolicyName.")]
     Create {
         /// Its name: 3 to 50 letters, digits and hyphens
         name: String,
