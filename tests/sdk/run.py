@@ -39,6 +39,7 @@ import oidc  # noqa: E402
 import openapi  # noqa: E402
 import packages  # noqa: E402
 import reprovision  # noqa: E402
+import signing_requests  # noqa: E402
 import tenants  # noqa: E402
 import throttling  # noqa: E402
 import webhook  # noqa: E402
@@ -170,6 +171,7 @@ APART = {
     "documents": docs,
     "packages": packages,
     "many enrollments": cli_many,
+    "signing requests": signing_requests,
 }
 
 

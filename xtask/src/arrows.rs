@@ -27,6 +27,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("usher-webhook", &["usher-domain"]),
     ("usher-webhook-http", &["usher-domain", "usher-webhook", "usher-outbound"]),
     ("usher-seal-pkcs11", &["usher-seal"]),
+    ("usher-issuance", &["usher-domain", "usher-attestation"]),
+    ("usher-issuance-est", &["usher-domain", "usher-issuance", "usher-outbound"]),
     ("usher-store-embedded", &["usher-store"]),
     ("usher-store-postgres", &["usher-store"]),
     ("usher-records", &["usher-domain", "usher-store", "usher-seal"]),
@@ -42,6 +44,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "usher-latency",
             "usher-hub",
             "usher-webhook",
+            "usher-issuance",
             "usher-store",
             "usher-records",
             "usher-registry",
@@ -52,7 +55,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("usher-hub-iothub", &["usher-domain", "usher-hub", "usher-attestation", "usher-outbound"]),
     // rim
     ("usher-api-device", &["usher-domain", "usher-provisioning", "usher-mqtt", "usher-amqp", "usher-wire"]),
-    ("usher-api-management", &["usher-domain", "usher-audit", "usher-registry", "usher-records", "usher-attestation", "usher-throttle"]),
+    (
+        "usher-api-management",
+        &["usher-domain", "usher-audit", "usher-registry", "usher-records", "usher-attestation", "usher-throttle", "usher-issuance"],
+    ),
     ("usher-api-service", &["usher-domain", "usher-audit", "usher-registry", "usher-records", "usher-attestation"]),
     ("usher-api-hub", &["usher-domain", "usher-hub-embedded", "usher-attestation", "usher-mqtt", "usher-amqp", "usher-wire"]),
     ("usher-device", &["usher-domain", "usher-attestation", "usher-mqtt", "usher-amqp", "usher-wire", "usher-websocket"]),

@@ -9,6 +9,7 @@ mod answer;
 mod attempts;
 mod audit;
 mod certificates;
+mod credential_policies;
 mod describe;
 mod hubs;
 mod incoming;
@@ -223,13 +224,17 @@ impl ManagementApi {
             (Part::Certificate(name), "DELETE") => self.delete_certificate(place, &name, request).await,
             (Part::VerificationCode(name), "POST") => self.verification_code(place, &name, request).await,
             (Part::Verification(name), "POST") => self.verify_certificate(place, &name, request).await,
+            (Part::CredentialPolicies, "GET") => self.credential_policies(place).await,
+            (Part::CredentialPolicy(name), "GET") => self.credential_policy(place, &name).await,
+            (Part::CredentialPolicy(name), "PUT") => self.put_credential_policy(place, &name, request).await,
+            (Part::CredentialPolicy(name), "DELETE") => self.delete_credential_policy(place, &name, request).await,
             (Part::PrivateLinks, "GET") => self.found(place).await.map(|_| Answer::ok(json!({ "value": [] }))),
             (Part::PrivateConnections, "GET") => self.found(place).await.map(|_| Answer::ok(json!([]))),
             (Part::Itself, _) => Err(Refused::method("GET, PUT, PATCH and DELETE")),
-            (Part::Certificate(_), _) => Err(Refused::method("GET, PUT and DELETE")),
             (Part::Keys | Part::Key(_) | Part::RenewDataKey | Part::VerificationCode(_) | Part::Verification(_), _) => {
                 Err(Refused::method("POST"))
             }
+            (Part::Certificate(_) | Part::CredentialPolicy(_), _) => Err(Refused::method("GET, PUT and DELETE")),
             _ => Err(Refused::method("GET")),
         }
     }

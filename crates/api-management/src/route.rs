@@ -78,6 +78,10 @@ pub enum Part {
     VerificationCode(String),
     /// The proof for a CA certificate.
     Verification(String),
+    /// Its credential policies; usher's own.
+    CredentialPolicies,
+    /// One credential policy; usher's own.
+    CredentialPolicy(String),
     /// Private links: there are none.
     PrivateLinks,
     /// Private endpoint connections: there are none.
@@ -146,6 +150,8 @@ fn part(rest: &[&str]) -> Result<Part, Refused> {
         [one] if is(one, "renewDataKey") => Ok(Part::RenewDataKey),
         [one] if is(one, "usage") => Ok(Part::Usage),
         [one] if is(one, "certificates") => Ok(Part::Certificates),
+        [one] if is(one, "credentialPolicies") => Ok(Part::CredentialPolicies),
+        [one, name] if is(one, "credentialPolicies") => Ok(Part::CredentialPolicy(own(name))),
         [one] if is(one, "privateLinkResources") => Ok(Part::PrivateLinks),
         [one] if is(one, "privateEndpointConnections") => Ok(Part::PrivateConnections),
         [one, id] if is(one, "attempts") => Ok(Part::Attempts(own(id))),

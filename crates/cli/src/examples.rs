@@ -27,6 +27,10 @@ pub const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
                 "By its certificate, over AMQP, and read its twin",
                 "usher device provision --registration-id press-7 --cert chain.pem --cert-key key.pem --transport amqp --twin",
             ),
+            (
+                "Have a certificate issued and use it at the hub",
+                "usher device provision --registration-id press-7 --key dGhlIGRldmljZSdzIGtleQ== --csr ./identity --twin",
+            ),
         ],
     ),
     ("device tpm", &[("What to enroll of this machine's TPM", "usher device tpm")]),
@@ -137,6 +141,18 @@ pub const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ("hub list", &[("Those of a service", "usher hub list --service plant-2")]),
     ("hub update", &[("A larger share", "usher hub update hub.example --weight 5")]),
     ("hub unlink", &[("No new devices for it", "usher hub unlink hub.example")]),
+    ("ca list", &[("All", "usher ca list")]),
+    ("ca show", &[("Its certificate, for a hub that is to trust it", "usher ca show plant-certs --pem")]),
+    (
+        "ca create",
+        &[
+            ("One whose key usher makes and keeps", "usher ca create plant-certs --validity-days 30 --key-type P-384"),
+            ("One that exists", "usher ca create plant-certs --chain ca-and-root.pem --key ca.key"),
+            ("One that is asked by EST", "usher ca create plant-certs --est https://est.example --est-user usher --est-password -"),
+        ],
+    ),
+    ("ca update", &[("A longer validity from now on", "usher ca update plant-certs --validity-days 90")]),
+    ("ca delete", &[("With its key", "usher ca delete plant-certs --yes")]),
     ("audit list", &[("The last fifty changes", "usher audit list")]),
     (
         "audit verify",

@@ -10,6 +10,7 @@ mod bulk;
 mod ca_certificates;
 mod challenges;
 mod change;
+mod credential_policies;
 mod delete;
 mod directory;
 mod etag;

@@ -99,6 +99,7 @@ impl Registry {
         if_match.check(Some(found.etag))?;
         let mut ops = vec![Op::Delete { key: self.registration_key(&id), expect: Expect::Etag(found.etag) }];
         ops.extend(self.index_ops(Some(&found.value), None).map_err(service_error)?);
+        ops.push(self.release_registration());
         ops.push(self.meter(now));
         self.vault.commit(ops).await.map_err(service_error)
     }

@@ -82,6 +82,9 @@ pub struct Common {
     /// Whether it is an IoT Edge device
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
     pub edge: Option<bool>,
+    /// Certificate authority that signs for devices which send a signing request (usher ca); empty for none
+    #[arg(long, value_name = "NAME")]
+    pub credential_policy: Option<String>,
     /// Whether devices are admitted
     #[arg(long, value_enum)]
     pub status: Option<Status>,

@@ -1,9 +1,11 @@
-//! Operating an installation: `usher service`, `usher hub`, `usher certificate`, `usher keys`, `usher usage`,
-//! `usher audit`, `usher explain` by its management API,
+//! Operating an installation: `usher service`, `usher hub`, `usher certificate`, `usher ca`, `usher keys`, `usher usage`, `usher audit`,
+//! `usher explain` by its management API,
 //! `usher registration` by a service's own, as any client does.
 
 mod arguments;
 mod audit;
+mod ca;
+mod ca_arguments;
 mod certificate;
 mod certificate_arguments;
 mod explain;
@@ -24,6 +26,8 @@ use usher_server::Manifest;
 
 pub use arguments::{Explain, HubCommand, Of, ServiceCommand, Usage};
 pub use audit::{AuditCommand, run as run_audit};
+pub use ca::run as run_ca;
+pub use ca_arguments::CaCommand;
 pub use certificate::run as run_certificate;
 pub use certificate_arguments::CertificateCommand;
 pub use explain::{printable, run as run_explain};

@@ -18,6 +18,7 @@ use usher_api_service::ServiceApi;
 use usher_audit::AuditLog;
 use usher_domain::{Secret, service::LinkedHub};
 use usher_hub_embedded::EmbeddedHubs;
+use usher_issuance_est::EstClient;
 use usher_provisioning::{Engine, Journal, Ports};
 
 pub use self::options::DevOptions;
@@ -147,7 +148,8 @@ fn engine(ground: &Ground, hubs: &Arc<LinkedHubs>, options: &DevOptions) -> Resu
         webhook: webhook::webhook(options.webhook_trust.as_slice(), "--webhook-trust")?,
         clock: Arc::clone(&ground.clock),
         entropy: Arc::clone(&ground.entropy),
-    }))
+    })
+    .with_external_authority(Arc::new(EstClient::default())))
 }
 
 async fn management(

@@ -31,6 +31,7 @@ use usher_domain::{
     service_limits::Rate,
 };
 use usher_hub_embedded::EmbeddedHubs;
+use usher_issuance_est::EstClient;
 use usher_latency::LatencyMap;
 use usher_provisioning::{Engine, Journal, Ports};
 use usher_records::Vault;
@@ -192,7 +193,8 @@ fn doors(
     (management, audit): (ManagementApi, AuditLog),
 ) -> Doors {
     let (directory, clock, entropy) = (Arc::clone(&ports.directory), Arc::clone(&ports.clock), Arc::clone(&ports.entropy));
-    let engine = Engine::new(ports).with_latency(latency).with_journal(Journal::start());
+    let engine =
+        Engine::new(ports).with_external_authority(Arc::new(EstClient::default())).with_latency(latency).with_journal(Journal::start());
     Doors {
         started: engine.now(),
         leaving: AtomicBool::new(false),

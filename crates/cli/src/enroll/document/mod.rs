@@ -36,6 +36,9 @@ pub fn apply(kind: Kind, said: &Said<'_>, document: &mut Value, read: Read<'_>) 
     if let Some(edge) = common.edge {
         document["capabilities"] = json!({ "iotEdge": edge });
     }
+    if let Some(name) = &common.credential_policy {
+        set(document, "credentialPolicyName", (!name.is_empty()).then(|| json!(name)));
+    }
     if let Some(status) = common.status {
         document["provisioningStatus"] = json!(status.word());
     }

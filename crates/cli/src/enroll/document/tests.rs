@@ -44,8 +44,10 @@ fn every_attestation_can_be_said() {
 
 #[test]
 fn the_rest_is_put_where_the_service_has_it() {
-    let line = "--device-id x --hub h1 --hub h2 --allocation geo-latency --reprovision keep --edge --status disabled --twin t.json";
+    let line = "--device-id x --hub h1 --hub h2 --allocation geo-latency --reprovision keep --edge --status disabled --twin t.json \
+                --credential-policy certs";
     let expected = json!({
+        "credentialPolicyName": "certs",
         "deviceId": "x", "iotHubs": ["h1", "h2"], "allocationPolicy": "geoLatency", "capabilities": { "iotEdge": true },
         "reprovisionPolicy": { "updateHubAssignment": false, "migrateDeviceData": false }, "provisioningStatus": "disabled",
         "initialTwin": { "tags": { "a": 1 }, "properties": { "desired": { "b": 2 } } },
