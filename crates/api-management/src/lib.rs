@@ -10,12 +10,17 @@ mod attempts;
 mod audit;
 mod certificates;
 mod describe;
+mod doors;
+mod groups;
 mod hubs;
 mod incoming;
 mod jwt;
 mod login;
 pub mod oidc;
+mod openapi;
 mod policies;
+mod private_endpoints;
+mod providers;
 mod read;
 mod route;
 mod write;
@@ -35,8 +40,10 @@ use usher_domain::{
 use usher_registry::Directory;
 
 pub use answer::Refused;
+pub use doors::{Door, doors};
 pub use incoming::{Context, Description};
 pub use login::{CLIENT_ID, ClientAddress, Login};
+pub use openapi::{OPENAPI, OPENAPI_PATH, openapi};
 pub use route::{Part, Place, Route};
 
 use answer::{Answer, respond};
@@ -179,15 +186,17 @@ impl ManagementApi {
             (Route::Subscriptions, "GET") => Ok(Answer::ok(json!({ "value": [describe::subscription()] }))),
             (Route::Subscription, "GET") => Ok(Answer::ok(describe::subscription())),
             (Route::Groups, "GET") => self.groups().await,
-            (Route::Group(name), "GET" | "PUT") => Ok(Answer::ok(describe::group(&name, usher_domain::resource::DEFAULT_LOCATION))),
+            (Route::Group(name), _) => self.of_group(&name, request).await,
+            (Route::Resources(group), "GET") => self.resources(group.as_deref()).await,
+            (Route::Providers, "GET") => Ok(providers::all()),
+            (Route::Provider(namespace), "GET") | (Route::Registration(namespace), "POST") => providers::one(&namespace),
             (Route::CheckName, "POST") => self.check_name(request.body()).await,
             (Route::Hubs, "GET") => self.hub_names().await,
             (Route::Audit, "GET") => self.audit_page(request).await,
             (Route::AuditProof, "GET") => self.audit_proof(request).await,
             (Route::Services(group), "GET") => self.services(group.as_deref()).await,
             (Route::Service(place, part), _) => self.of_service(&place, part, request).await,
-            (Route::CheckName, _) => Err(Refused::method("POST")),
-            (Route::Group(_), _) => Err(Refused::method("GET and PUT")),
+            (Route::CheckName | Route::Registration(_), _) => Err(Refused::method("POST")),
             _ => Err(Refused::method("GET")),
         }
     }
@@ -210,8 +219,9 @@ impl ManagementApi {
             (Part::Certificate(name), "DELETE") => self.delete_certificate(place, &name, request).await,
             (Part::VerificationCode(name), "POST") => self.verification_code(place, &name, request).await,
             (Part::Verification(name), "POST") => self.verify_certificate(place, &name, request).await,
-            (Part::PrivateLinks, "GET") => self.found(place).await.map(|_| Answer::ok(json!({ "value": [] }))),
-            (Part::PrivateConnections, "GET") => self.found(place).await.map(|_| Answer::ok(json!([]))),
+            (part @ (Part::PrivateLinks | Part::PrivateLink(_) | Part::PrivateConnections | Part::PrivateConnection(_)), _) => {
+                self.private(place, &part, request.method()).await
+            }
             (Part::Itself, _) => Err(Refused::method("GET, PUT, PATCH and DELETE")),
             (Part::Certificate(_), _) => Err(Refused::method("GET, PUT and DELETE")),
             (Part::Keys | Part::Key(_) | Part::VerificationCode(_) | Part::Verification(_), _) => Err(Refused::method("POST")),
