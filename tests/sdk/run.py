@@ -25,6 +25,7 @@ import cases  # noqa: E402
 import docs  # noqa: E402
 import cli  # noqa: E402
 import cli_many  # noqa: E402
+import every_call  # noqa: E402
 import explain  # noqa: E402
 import front  # noqa: E402
 import latency_policy  # noqa: E402
@@ -182,6 +183,7 @@ def run_all(server, binary, only, rows, others):
         others += run_named("API", lambda: audit.all_cases(server, binary))
         others += run_named("API", lambda: tenants.all_cases(server))
         others += run_named("OpenAPI", lambda: openapi.all_cases(server))
+        others += run_named("every call", lambda: every_call.all_cases(server))
     if only in (None, "bad"):
         others += run_named("bad input", lambda: bad.all_cases(server))
     if only in (None, "explain"):

@@ -4,10 +4,10 @@ What is public is read from the installed packages themselves, so that a new ver
 said what becomes of it: tried both ways, or left out for a reason that stands beside its name.
 """
 
-from . import management, management_2
+from . import management, management_2, node_service, old_service, service
 
 # In the order of the run: each is a module with `all_cases(server)`.
-CLIENTS = [management, management_2]
+CLIENTS = [management, management_2, service, old_service, node_service]
 
 
 def all_cases(server):
