@@ -32,7 +32,7 @@ impl ManagementApi {
             "PUT" => self.put_group(name, request.body(), Needed::Location).await,
             "PATCH" => self.put_group(name, request.body(), Needed::Group).await,
             "DELETE" => self.delete_group(name).await,
-            _ => Err(Refused::method("GET, HEAD, PUT, PATCH and DELETE")),
+            _ => Err(Refused::method("GET, HEAD, PUT, PATCH, DELETE")),
         }
     }
 

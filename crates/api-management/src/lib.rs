@@ -222,8 +222,8 @@ impl ManagementApi {
             (part @ (Part::PrivateLinks | Part::PrivateLink(_) | Part::PrivateConnections | Part::PrivateConnection(_)), _) => {
                 self.private(place, &part, request.method()).await
             }
-            (Part::Itself, _) => Err(Refused::method("GET, PUT, PATCH and DELETE")),
-            (Part::Certificate(_), _) => Err(Refused::method("GET, PUT and DELETE")),
+            (Part::Itself, _) => Err(Refused::method("GET, PUT, PATCH, DELETE")),
+            (Part::Certificate(_), _) => Err(Refused::method("GET, PUT, DELETE")),
             (Part::Keys | Part::Key(_) | Part::VerificationCode(_) | Part::Verification(_), _) => Err(Refused::method("POST")),
             _ => Err(Refused::method("GET")),
         }

@@ -26,7 +26,7 @@ impl ManagementApi {
                 mend: "Limit who reaches the server's addresses by its network.",
                 ..Refused::bad("PrivateEndpointsNotSupported", "There are no private endpoints here: a network outside limits access.")
             }),
-            (Part::PrivateConnection(_), _) => Err(Refused::method("GET, PUT and DELETE")),
+            (Part::PrivateConnection(_), _) => Err(Refused::method("GET, PUT, DELETE")),
             _ => Err(Refused::method("GET")),
         }
     }

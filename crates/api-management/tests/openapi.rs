@@ -26,6 +26,18 @@ fn every_door_is_described_and_nothing_else_is() {
 }
 
 #[tokio::test]
+async fn a_wrong_method_is_told_the_right_ones() {
+    let world = world().await;
+    world.plant().await;
+    for path in doors().iter().map(|door| door.path).collect::<BTreeSet<_>>() {
+        let request = Request::builder().method("TRACE").uri(format!("{}?api-version=1", filled(path)));
+        let refused = world.api.handle(request.header("authorization", format!("Bearer {}", world::TOKEN)).body(Bytes::new()).unwrap()).await;
+        let allowed: BTreeSet<_> = refused.headers()["allow"].to_str().unwrap().split(", ").collect();
+        assert_eq!(allowed, doors().iter().filter(|door| door.path == path).map(|door| door.method).collect(), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn every_door_is_locked_and_no_other_method_passes() {
     let world = world().await;
     world.plant().await;

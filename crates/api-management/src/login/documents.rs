@@ -28,7 +28,9 @@ pub fn endpoints(base: &str) -> Value {
         "sqlManagement": base,
         "microsoftGraphResourceId": base,
         "activeDirectoryDataLake": base,
-        "suffixes": {},
+        // Terraform's azurerm does not start without names for these two, which no resource of usher needs (internal/clients/builder.go).
+        // `.invalid` leads nowhere for certain (RFC 6761 section 6.4).
+        "suffixes": { "storage": "storage.invalid", "keyVaultDns": "vault.invalid" },
     })
 }
 
