@@ -37,8 +37,10 @@ import remote_hubs  # noqa: E402
 import oidc  # noqa: E402
 import openapi  # noqa: E402
 import packages  # noqa: E402
+import openapi_management  # noqa: E402
 import reprovision  # noqa: E402
 import tenants  # noqa: E402
+import terraform  # noqa: E402
 import throttling  # noqa: E402
 import webhook  # noqa: E402
 from enrolling import Enroller  # noqa: E402
@@ -183,6 +185,8 @@ def run_all(server, binary, only, rows, others):
         others += run_named("API", lambda: audit.all_cases(server, binary))
         others += run_named("API", lambda: tenants.all_cases(server))
         others += run_named("OpenAPI", lambda: openapi.all_cases(server))
+        others += run_named("OpenAPI", lambda: openapi_management.all_cases(server))
+        others += run_named("Terraform's requests", lambda: terraform.all_cases(server))
         others += run_named("every call", lambda: every_call.all_cases(server))
     if only in (None, "bad"):
         others += run_named("bad input", lambda: bad.all_cases(server))
