@@ -151,6 +151,16 @@ class Az:
         self.certificate("delete")
         assert self("iot", "dps", "certificate", "list", *SERVICE) == {"value": []}
 
+    def keeps_groups(self):
+        name = ["-n", "az-group"]
+        assert self("group", "exists", *name) is False
+        assert self("group", "create", *name, "-l", "local", "--tags", "site=north")["properties"]["provisioningState"] == "Succeeded"
+        assert self("group", "exists", *name) is True and self("group", "show", *name)["tags"] == {"site": "north"}
+        assert {"az-group", "works"} <= {found["name"] for found in self("group", "list")}
+        self.refuses("ResourceGroupNotEmpty", "group", "delete", "-n", "works", "--yes")
+        self("group", "delete", *name, "--yes")
+        self.refuses("ResourceGroupNotFound", "group", "show", *name)
+
     def refuses_what_is_wrong_about_a_service(self):
         self.refuses("InvalidResourceGroup", "iot", "dps", "list", "-g", "dot.")
         self.refuses("is taken", "iot", "dps", "create", "-n", "plant-az", "-g", "works", "-l", "local")
@@ -219,6 +229,7 @@ def cases(az):
         ("az login with a wrong secret or client", az.refuses_a_wrong_secret),
         ("az login", az.logs_in),
         ("az iot dps create, update, show, list", az.makes_and_changes_a_service),
+        ("az group create, exists, show, list, delete", az.keeps_groups),
         ("az iot dps linked-hub", az.links_hubs),
         ("az iot dps policy", az.keeps_policies),
         ("az iot dps certificate", az.keeps_and_verifies_certificates),

@@ -19,10 +19,7 @@ macro_rules! of_service {
     ($method:literal, $part:literal) => {
         door(
             $method,
-            concat!(
-                "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Devices/provisioningServices/{name}",
-                $part
-            ),
+            concat!("/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Devices/provisioningServices/{name}", $part),
         )
     };
 }
@@ -46,6 +43,8 @@ const DOORS: &[Door] = &[
     door("GET", "/subscriptions/{subscription}/resourceGroups/{group}/resources"),
     door("POST", "/subscriptions/{subscription}/providers/Microsoft.Devices/checkProvisioningServiceNameAvailability"),
     door("GET", "/subscriptions/{subscription}/providers/Microsoft.Devices/IotHubs"),
+    door("GET", "/subscriptions/{subscription}/providers/Microsoft.Devices/auditLog"),
+    door("GET", "/subscriptions/{subscription}/providers/Microsoft.Devices/auditLog/verify"),
     door("GET", "/subscriptions/{subscription}/providers/Microsoft.Devices/provisioningServices"),
     door("GET", "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Devices/provisioningServices"),
     of_service!("GET", ""),

@@ -19,7 +19,10 @@ async fn a_group_is_there_once_it_is_made_or_has_a_service() {
     assert_eq!(world.send("HEAD", &group("works"), &[], Value::Null).await.status, 404);
     assert_eq!(world.get(&format!("{}/resources", group("works"))).await.status, 404);
     let made = world.put(&group("works"), json!({"location": "westus", "tags": {"a": "1"}})).await;
-    assert_eq!((made.status, &made.json["tags"], &made.json["properties"]["provisioningState"]), (201, &json!({"a": "1"}), &json!("Succeeded")));
+    assert_eq!(
+        (made.status, &made.json["tags"], &made.json["properties"]["provisioningState"]),
+        (201, &json!({"a": "1"}), &json!("Succeeded"))
+    );
     assert_eq!(world.put(&group("WORKS"), json!({"location": "West US"})).await.status, 200);
     assert_eq!(world.get(&group("works")).await.json["tags"], json!({"a": "1"}), "tags left out stay");
     assert_eq!(world.put(&group("works"), json!({"location": "elsewhere"})).await.status, 409);

@@ -31,7 +31,8 @@ async fn a_wrong_method_is_told_the_right_ones() {
     world.plant().await;
     for path in doors().iter().map(|door| door.path).collect::<BTreeSet<_>>() {
         let request = Request::builder().method("TRACE").uri(format!("{}?api-version=1", filled(path)));
-        let refused = world.api.handle(request.header("authorization", format!("Bearer {}", world::TOKEN)).body(Bytes::new()).unwrap()).await;
+        let refused =
+            world.api.handle(request.header("authorization", format!("Bearer {}", world::TOKEN)).body(Bytes::new()).unwrap()).await;
         let allowed: BTreeSet<_> = refused.headers()["allow"].to_str().unwrap().split(", ").collect();
         assert_eq!(allowed, doors().iter().filter(|door| door.path == path).map(|door| door.method).collect(), "{path}");
     }
