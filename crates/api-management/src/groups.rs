@@ -81,7 +81,8 @@ impl ManagementApi {
         let tags = body.tags.map(|tags| checked_tags(&tags)).transpose()?.unwrap_or(kept);
         let wanted = ResourceGroup { name: name.to_owned(), location, tags };
         let (group, created) = self.ports.directory.put_resource_group(&wanted).await?;
-        Ok(Answer::written(describe::group(&group), created))
+        // To whom it was there already, as a service's group, it was changed.
+        Ok(Answer::written(describe::group(&group), created && matches!(needed, Needed::Location)))
     }
 
     /// Refused while services are in it: in the cloud they would go with their group, and their devices' enrollments with them.

@@ -57,6 +57,13 @@ async fn groups_are_patched_only_where_they_are_and_need_a_location_where_they_a
     assert_eq!(world.put(&group("works"), json!({})).await.json["code"], "LocationRequired");
     assert_eq!(world.put(&group("works"), json!([])).await.status, 400);
     world.put(&group("works"), json!({"location": "x"})).await;
+    world
+        .put(
+            &group("implied").replace("/implied", "/implied/providers/Microsoft.Devices/provisioningServices/other"),
+            json!({"location": "local"}),
+        )
+        .await;
+    assert_eq!(world.send("PATCH", &group("implied"), &[], json!({"tags": {"n": "1"}})).await.status, 200);
     let patched = world.send("PATCH", &group("works"), &[], json!({"tags": {"n": "2"}})).await;
     assert_eq!((patched.status, &patched.json["tags"]), (200, &json!({"n": "2"})));
 }
