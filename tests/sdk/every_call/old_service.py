@@ -117,8 +117,14 @@ class Calls:
 
     def bulk(self):
         names = ["old-bulk-1", "old-bulk-2"]
-        for mode in (self.package.BULKOP_CREATE, self.package.BULKOP_UPDATE, self.package.BULKOP_DELETE):
+        for mode in (self.package.BULKOP_CREATE, self.package.BULKOP_UPDATE):
             assert self.good.run_bulk_operation(self.bulk_of(mode, names)).is_successful is True, mode
+        read = [self.good.get_individual_enrollment(name) for name in names]
+        by_etag = self.package.BulkEnrollmentOperation(mode=self.package.BULKOP_UPDATE_IF_MATCH_ETAG, enrollments=read)
+        assert self.good.run_bulk_operation(by_etag).is_successful is True
+        stale = self.good.run_bulk_operation(by_etag)
+        assert stale.is_successful is False and [error.error_code for error in stale.errors] == [412001, 412001], stale
+        assert self.good.run_bulk_operation(self.bulk_of(self.package.BULKOP_DELETE, names)).is_successful is True
         again = self.good.run_bulk_operation(self.bulk_of(self.package.BULKOP_DELETE, names))
         assert again.is_successful is False and [error.error_code for error in again.errors] == [404201, 404201], again
 
