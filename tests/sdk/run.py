@@ -25,6 +25,7 @@ import cases  # noqa: E402
 import docs  # noqa: E402
 import cli  # noqa: E402
 import cli_many  # noqa: E402
+import every_call  # noqa: E402
 import explain  # noqa: E402
 import front  # noqa: E402
 import keys  # noqa: E402
@@ -38,9 +39,11 @@ import remote_hubs  # noqa: E402
 import oidc  # noqa: E402
 import openapi  # noqa: E402
 import packages  # noqa: E402
+import openapi_management  # noqa: E402
 import reprovision  # noqa: E402
 import signing_requests  # noqa: E402
 import tenants  # noqa: E402
+import terraform  # noqa: E402
 import throttling  # noqa: E402
 import webhook  # noqa: E402
 from enrolling import Enroller  # noqa: E402
@@ -188,6 +191,9 @@ def run_all(server, binary, only, rows, others):
         others += run_named("API", lambda: audit.all_cases(server, binary))
         others += run_named("API", lambda: tenants.all_cases(server))
         others += run_named("OpenAPI", lambda: openapi.all_cases(server))
+        others += run_named("OpenAPI", lambda: openapi_management.all_cases(server))
+        others += run_named("Terraform's requests", lambda: terraform.all_cases(server))
+        others += run_named("every call", lambda: every_call.all_cases(server))
     if only in (None, "bad"):
         others += run_named("bad input", lambda: bad.all_cases(server))
     if only in (None, "explain"):

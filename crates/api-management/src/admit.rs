@@ -32,5 +32,5 @@ impl ManagementApi {
 
 fn rejected(why: &Rejection) -> Refused {
     let (status, code) = why.status();
-    Refused { status, code, message: why.message(), mend: why.mend() }
+    Refused { status, code, message: why.message(), mend: why.mend(), allow: None }
 }

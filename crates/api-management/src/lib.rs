@@ -11,13 +11,18 @@ mod audit;
 mod certificates;
 mod credential_policies;
 mod describe;
+mod doors;
+mod groups;
 mod hubs;
 mod incoming;
 mod installation_keys;
 mod jwt;
 mod login;
 pub mod oidc;
+mod openapi;
 mod policies;
+mod private_endpoints;
+mod providers;
 mod read;
 mod route;
 mod write;
@@ -37,8 +42,10 @@ use usher_domain::{
 use usher_registry::Directory;
 
 pub use answer::Refused;
+pub use doors::{Door, doors};
 pub use incoming::{Context, Description};
 pub use login::{CLIENT_ID, ClientAddress, Login};
+pub use openapi::{OPENAPI, OPENAPI_PATH, openapi};
 pub use route::{Part, Place, Route};
 
 use answer::{Answer, respond};
@@ -189,7 +196,10 @@ impl ManagementApi {
             (Route::Subscriptions, "GET") => Ok(Answer::ok(json!({ "value": [describe::subscription()] }))),
             (Route::Subscription, "GET") => Ok(Answer::ok(describe::subscription())),
             (Route::Groups, "GET") => self.groups().await,
-            (Route::Group(name), "GET" | "PUT") => Ok(Answer::ok(describe::group(&name, usher_domain::resource::DEFAULT_LOCATION))),
+            (Route::Group(name), _) => self.of_group(&name, request).await,
+            (Route::Resources(group), "GET") => self.resources(group.as_deref()).await,
+            (Route::Providers, "GET") => Ok(providers::all()),
+            (Route::Provider(namespace), "GET") | (Route::Registration(namespace), "POST") => providers::one(&namespace),
             (Route::CheckName, "POST") => self.check_name(request.body()).await,
             (Route::Hubs, "GET") => self.hub_names().await,
             (Route::Audit, "GET") => self.audit_page(request).await,
@@ -199,8 +209,9 @@ impl ManagementApi {
             (Route::RenewSystemDataKey, "POST") => self.renew_system_data_key().await,
             (Route::Services(group), "GET") => self.services(group.as_deref()).await,
             (Route::Service(place, part), _) => self.of_service(&place, part, request).await,
-            (Route::CheckName | Route::RotateMasterKey | Route::RenewSystemDataKey, _) => Err(Refused::method("POST")),
-            (Route::Group(_), _) => Err(Refused::method("GET and PUT")),
+            (Route::CheckName | Route::Registration(_) | Route::RotateMasterKey | Route::RenewSystemDataKey, _) => {
+                Err(Refused::method("POST"))
+            }
             _ => Err(Refused::method("GET")),
         }
     }
@@ -228,13 +239,14 @@ impl ManagementApi {
             (Part::CredentialPolicy(name), "GET") => self.credential_policy(place, &name).await,
             (Part::CredentialPolicy(name), "PUT") => self.put_credential_policy(place, &name, request).await,
             (Part::CredentialPolicy(name), "DELETE") => self.delete_credential_policy(place, &name, request).await,
-            (Part::PrivateLinks, "GET") => self.found(place).await.map(|_| Answer::ok(json!({ "value": [] }))),
-            (Part::PrivateConnections, "GET") => self.found(place).await.map(|_| Answer::ok(json!([]))),
-            (Part::Itself, _) => Err(Refused::method("GET, PUT, PATCH and DELETE")),
             (Part::Keys | Part::Key(_) | Part::RenewDataKey | Part::VerificationCode(_) | Part::Verification(_), _) => {
                 Err(Refused::method("POST"))
             }
-            (Part::Certificate(_) | Part::CredentialPolicy(_), _) => Err(Refused::method("GET, PUT and DELETE")),
+            (part @ (Part::PrivateLinks | Part::PrivateLink(_) | Part::PrivateConnections | Part::PrivateConnection(_)), _) => {
+                self.private(place, &part, request.method()).await
+            }
+            (Part::Itself, _) => Err(Refused::method("GET, PUT, PATCH, DELETE")),
+            (Part::Certificate(_) | Part::CredentialPolicy(_), _) => Err(Refused::method("GET, PUT, DELETE")),
             _ => Err(Refused::method("GET")),
         }
     }

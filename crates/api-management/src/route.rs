@@ -22,6 +22,14 @@ pub enum Route {
     Groups,
     /// A resource group.
     Group(String),
+    /// All resources, of the subscription or of a group: the services.
+    Resources(Option<String>),
+    /// The resource providers.
+    Providers,
+    /// A resource provider, by its namespace.
+    Provider(String),
+    /// The wish that a resource provider be registered.
+    Registration(String),
     /// Whether a name is free.
     CheckName,
     /// The hubs, as IoT Hub's own management API lists them.
@@ -84,8 +92,12 @@ pub enum Part {
     CredentialPolicy(String),
     /// Private links: there are none.
     PrivateLinks,
+    /// One private link.
+    PrivateLink(String),
     /// Private endpoint connections: there are none.
     PrivateConnections,
+    /// One private endpoint connection.
+    PrivateConnection(String),
 }
 
 impl Route {
@@ -114,6 +126,11 @@ fn in_subscription(rest: &[&str]) -> Result<Route, Refused> {
         [k] if is(k, "renewDataKey") => Ok(Route::RenewSystemDataKey),
         [g] if is(g, "resourceGroups") => Ok(Route::Groups),
         [g, group] if is(g, "resourceGroups") => Ok(Route::Group(group_name(group)?)),
+        [g, group, r] if is(g, "resourceGroups") && is(r, "resources") => Ok(Route::Resources(Some(group_name(group)?))),
+        [r] if is(r, "resources") => Ok(Route::Resources(None)),
+        [p] if is(p, "providers") => Ok(Route::Providers),
+        [p, namespace] if is(p, "providers") => Ok(Route::Provider((*namespace).to_owned())),
+        [p, namespace, r] if is(p, "providers") && is(r, "register") => Ok(Route::Registration((*namespace).to_owned())),
         [g, group, p, d, rest @ ..] if is(g, "resourceGroups") && is(p, "providers") && is(d, "Microsoft.Devices") => {
             in_group(group_name(group)?, rest)
         }
@@ -154,6 +171,8 @@ fn part(rest: &[&str]) -> Result<Part, Refused> {
         [one, name] if is(one, "credentialPolicies") => Ok(Part::CredentialPolicy(own(name))),
         [one] if is(one, "privateLinkResources") => Ok(Part::PrivateLinks),
         [one] if is(one, "privateEndpointConnections") => Ok(Part::PrivateConnections),
+        [one, group] if is(one, "privateLinkResources") => Ok(Part::PrivateLink(own(group))),
+        [one, name] if is(one, "privateEndpointConnections") => Ok(Part::PrivateConnection(own(name))),
         [one, id] if is(one, "attempts") => Ok(Part::Attempts(own(id))),
         [one, id] if is(one, "operationresults") => Ok(Part::OperationResult(own(id))),
         [one, name] if is(one, "certificates") => Ok(Part::Certificate(own(name))),

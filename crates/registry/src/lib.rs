@@ -34,7 +34,7 @@ pub use attempts::ATTEMPTS_KEPT;
 pub use bulk::{BulkMode, BulkRequest};
 pub use ca_certificates::CaCertificates;
 pub use challenges::{CHALLENGE_LIFETIME_MS, Challenge};
-pub use directory::{Directory, SERVICES_MAX, Tenant, Written};
+pub use directory::{Directory, RESOURCE_GROUPS_MAX, SERVICES_MAX, Tenant, Written};
 pub use etag::{IfMatch, wire_etag};
 pub use incoming::{bulk_from_json, document_from_json};
 pub use kind::Kind;

@@ -1,6 +1,6 @@
 //! The tables of this crate. Their numbers are part of the disk format: never change or reuse one. This crate owns 1 to 31.
 //!
-//! The first four hold records of the system itself (tenant 0), the others a service's own.
+//! Those below 8 hold records of the system itself (tenant 0), the others a service's own.
 
 use usher_store::Space;
 
@@ -15,6 +15,9 @@ pub const SERVICE_BY_HOST: Space = Space(4);
 
 /// Deleted services whose records are still to be erased, by tenant number.
 pub const DELETED: Space = Space(5);
+
+/// Resource groups that were made by themselves, by name.
+pub const RESOURCE_GROUPS: Space = Space(6);
 
 /// Individual enrollments by registration ID.
 pub const INDIVIDUAL: Space = Space(8);

@@ -95,6 +95,9 @@ impl Visit {
         if path == usher_api_service::OPENAPI_PATH {
             return usher_api_service::openapi();
         }
+        if path == usher_api_management::OPENAPI_PATH {
+            return usher_api_management::openapi();
+        }
         if path == "/metrics" {
             return metrics::answer(&self.doors, request.headers()).await;
         }

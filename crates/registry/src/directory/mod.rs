@@ -5,6 +5,7 @@
 
 mod change;
 mod erase;
+mod groups;
 mod head;
 mod keys;
 mod rules;
@@ -20,7 +21,7 @@ use usher_records::{RecordError, Vault, Versioned};
 use usher_seal::MasterKeys;
 use usher_store::{Expect, Key, Op, Store, TenantId};
 
-pub use self::change::Written;
+pub use self::{change::Written, groups::RESOURCE_GROUPS_MAX};
 use self::{head::Head, snapshot::Snapshot};
 use crate::{Registry, fault::service_error, spaces};
 
