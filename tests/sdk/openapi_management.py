@@ -22,7 +22,7 @@ GROUP, NAMES = "openapi", ["openapi-1", "openapi-2"]
 EXAMPLES = 1
 # The only values of these: with names at random nothing would ever be found.
 VALUES = {"group": [GROUP, "openapi-absent"], "name": NAMES, "key": ["provisioningserviceowner", "absent"], "certificate": ["ca", "other"],
-          "namespace": ["Microsoft.Devices", "Microsoft.Absent"]}
+          "policy": ["default", "other"], "namespace": ["Microsoft.Devices", "Microsoft.Absent"]}
 
 
 def all_cases(server):
