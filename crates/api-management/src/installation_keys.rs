@@ -37,7 +37,7 @@ impl ManagementApi {
         let current = directory.master_keys().into_iter().next();
         let done = directory.rotate_master().await.map_err(|error| {
             tracing::error!(check = "master_key.rotation", detail = %error, mend = MEND, "the rotation stopped before its end");
-            Refused { status: 500, code: "RotationStopped", message: format!("The rotation stopped: {error}."), mend: MEND }
+            Refused { status: 500, code: "RotationStopped", message: format!("The rotation stopped: {error}."), mend: MEND, allow: None }
         })?;
         tracing::info!(rewrapped = done.rewrapped, already = done.already, "master key rotated");
         let (id, origin) = current.map_or_else(Default::default, |key| (hex(&key.check()), key.origin().to_owned()));

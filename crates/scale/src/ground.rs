@@ -109,7 +109,7 @@ impl Ground {
         // It takes longer: the device polls, as devices do.
         while status.status == "assigning" {
             tokio::time::sleep(POLL_AFTER).await;
-            status = Box::new(self.engine.operation_status(&claim, &status.operation_id).await.map_err(|error| error.message)?);
+            *status = self.engine.operation_status(&claim, &status.operation_id).await.map_err(|error| error.message)?;
         }
         match status.registration_state {
             Some(state) if status.status == "assigned" => Ok(state),

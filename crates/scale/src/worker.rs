@@ -4,7 +4,7 @@
 
 use std::{
     io::{BufRead as _, Write as _},
-    path::PathBuf,
+    path::Path,
     sync::Arc,
     time::Instant,
 };
@@ -78,7 +78,7 @@ pub async fn work(place: Place, workers: Workers) -> Outcome<()> {
     Ok(())
 }
 
-async fn state(ground: &Ground, folder: &PathBuf) -> Outcome<State> {
+async fn state(ground: &Ground, folder: &Path) -> Outcome<State> {
     Ok(State {
         size: Size::read(folder)?,
         counts: ground.counts().await?,
