@@ -4,6 +4,7 @@ What a cluster's keeper (Patroni, pg_auto_failover, ...) does is done here step 
 gone for certain before another is promoted; of all standbys that may have confirmed a commit, the most advanced one is.
 """
 
+import concurrent.futures
 import os
 import shutil
 import signal
@@ -80,8 +81,8 @@ class Cluster:
         self.primary.configure(SETTINGS)
         self.primary.start()
         self.primary.run("createdb", *self.primary.where(), "usher")
-        for standby in self.standbys():
-            standby.copy(self.primary)
+        with concurrent.futures.ThreadPoolExecutor() as both:
+            list(both.map(lambda standby: standby.copy(self.primary), self.standbys()))
         for member in self.members:
             member.configure(SYNCHRONOUS)
             member.ask("SELECT pg_reload_conf()")
@@ -112,12 +113,16 @@ class Cluster:
         time.sleep(seconds)
         return halted
 
-    def fail_over(self, cut_off_s=0.0):
-        """The primary is killed, cut off from its standbys before where told so; the most advanced standby takes its place. Returns the
-        old one, which is down."""
+    def fail_over(self, cut_off_s=0.0, comeback_s=0.0):
+        """The primary is killed, cut off from its standbys before where told so, and then comes back once more for a moment, with what
+        nobody else has, where told so; the most advanced standby takes its place. Returns the old one, which is down."""
         halted = self.cut_off(cut_off_s) if cut_off_s else []
         old, heirs = self.primary, self.standbys()
         old.kill()
+        if comeback_s:
+            old.start()
+            time.sleep(comeback_s)
+            old.kill()
         signal_all(halted, signal.SIGCONT)
         # What is still on its way from the dead primary counts as received once the receiver has ended.
         deadline = time.monotonic() + 10

@@ -54,6 +54,8 @@ RESOURCE = "/subscriptions/{}/resourceGroups/usher/providers/Microsoft.Devices/p
 PATIENCE_S = 40
 
 
+# Longest time that a device polls one operation: the node that takes it over may be killed in turn, and so may the next.
+ENDED_S = 100
 # Longest time until an operation whose node was killed is finished by another: its lease and the look for such, with room.
 TAKEOVER_S = 45
 
@@ -291,7 +293,7 @@ class Load:
         if "operationId" not in answer:
             raise Broken(f"{device} was refused: {answer}")
         polled = poll(answer["operationId"])
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + ENDED_S
         while polled.get("status") == "assigning" and time.monotonic() < deadline:
             time.sleep(0.2)
             polled = poll(answer["operationId"])
@@ -378,7 +380,7 @@ def trial(binary, seconds=20, seed=None):
         kill_again_and_again(installation, load, seconds, random.Random(seed))
         load.stop.set()
         for thread in threads:
-            thread.join(PATIENCE_S + 20)
+            thread.join(ENDED_S + 20)
         ledger.end_all()
         if load.broken or any(thread.is_alive() for thread in threads):
             raise Broken(f"seed {seed}: {load.broken or 'a device does not end'}")
