@@ -53,7 +53,7 @@ class World:
         self.database = Postgres() if on_postgres else None
         self.nodes, self.processes, self.ports = [f"node-{n}" for n in range(nodes)], {}, {}
         self.admin, self.group_key = os.urandom(32).hex(), os.urandom(32)
-        identity = certificates.make("usher keys", hosts=["localhost"])
+        identity = certificates.make("usher keys", hosts=["localhost", "*.localhost"])
         self.trust = self.write("chain.pem", identity.pem)
         self.write("key.pem", identity.key_pem)
         self.write("admin-token", self.admin)
