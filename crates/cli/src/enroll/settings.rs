@@ -52,8 +52,9 @@ pub struct GroupSettings {
 /// What both kinds share.
 #[derive(Args)]
 pub struct Common {
-    /// Prove by symmetric key: a key in base64, or `generate` for one that the service makes
-    #[arg(long, value_name = "generate|BASE64", num_args = 0..=1, default_missing_value = "generate", conflicts_with = "ca_references")]
+    /// Prove by symmetric key: a key in base64, - for one on standard input, where other users of the machine do not see it, or
+    /// `generate` for one that the service makes
+    #[arg(long, value_name = "generate|BASE64|-", num_args = 0..=1, default_missing_value = "generate", conflicts_with = "ca_references")]
     pub symmetric_key: Option<String>,
     /// The second symmetric key, base64 [default: as the first: made by the service]
     #[arg(long, value_name = "BASE64", requires = "symmetric_key")]

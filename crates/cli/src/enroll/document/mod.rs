@@ -71,8 +71,10 @@ fn attestation(kind: Kind, said: &Said<'_>, read: Read<'_>) -> Result<Option<Val
     let common = said.common;
     if let Some(key) = &common.symmetric_key {
         let mut keys = Map::new();
-        if key != "generate" {
-            keys.insert("primaryKey".into(), json!(key));
+        match key.as_str() {
+            "generate" => {}
+            "-" => drop(keys.insert("primaryKey".into(), json!(read(Path::new("-"))?.trim()))),
+            key => drop(keys.insert("primaryKey".into(), json!(key))),
         }
         if let Some(second) = &common.secondary_key {
             keys.insert("secondaryKey".into(), json!(second));
