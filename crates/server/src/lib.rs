@@ -3,6 +3,7 @@
 
 mod ambient;
 mod amqp;
+mod console;
 pub mod dev;
 mod dev_ca;
 mod dev_limits;
