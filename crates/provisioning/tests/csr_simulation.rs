@@ -132,6 +132,7 @@ async fn an_operation_never_has_two_certificates() {
         for hub in [&world.a, &world.b] {
             hub.fail_next([]);
         }
+        authority.fail_next([]);
         for _ in 0..10 {
             world.clock.advance_millis(40_000);
             world.engine.look(Abandoned::All).await.unwrap();
@@ -140,6 +141,7 @@ async fn an_operation_never_has_two_certificates() {
         }
         let csr = json!({ "csr": STANDARD.encode(request("d1").der()) }).to_string();
         let last = world.register_as(&world.claim("d1", &KEY), csr.as_bytes()).await.unwrap();
+        assert_eq!(last.status, "assigned", "seed {seed}: {last:?}");
         let chain = last.registration_state.unwrap().issued_certificate_chain.unwrap();
         let leaf = Certificate::from_der(&STANDARD.decode(&chain[0]).unwrap()).unwrap();
         let on = world.a.device("d1").or(world.b.device("d1")).unwrap().spec.credential;
@@ -147,5 +149,6 @@ async fn an_operation_never_has_two_certificates() {
         assert_eq!(primary, leaf.info().sha256_thumbprint, "seed {seed}: the hub knows another certificate");
         operations += told.0.len();
     }
-    assert!(operations > 100, "only {operations} operations were told of");
+    // Most worlds have to bring some to their end, or nothing was shown.
+    assert!(operations > SEEDS as usize, "only {operations} operations were told of");
 }
