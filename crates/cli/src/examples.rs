@@ -18,6 +18,23 @@ pub const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ),
     ("serve", &[("A node of an installation", "usher serve --config /etc/usher/usher.toml")]),
     ("demo", &[("Provision simulated devices in every way", "usher demo")]),
+    ("keys list", &[("Which master keys wrap what, and the server's cryptographic module", "usher keys list")]),
+    ("keys rotate", &[("All data keys under the current master key", "usher keys rotate")]),
+    (
+        "keys renew",
+        &[
+            ("A fresh data key for a service's records", "usher keys renew --service plant-2"),
+            ("One for the system's own", "usher keys renew --system"),
+        ],
+    ),
+    (
+        "keys make",
+        &[(
+            "A master key in SoftHSM",
+            "usher keys make --module /usr/lib/softhsm/libsofthsm2.so --token usher --key master --pin-file /etc/usher/pin",
+        )],
+    ),
+    ("keys module", &[("Is this a FIPS build?", "usher keys module")]),
     ("explain", &[("Why did this device not get in?", "usher explain press-7")]),
     (
         "device provision",
