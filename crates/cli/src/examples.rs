@@ -175,6 +175,17 @@ pub const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "audit verify",
         &[("Whether the log is whole, and still has what was seen before", "usher audit verify --digest 00793675959c0f2748103ee59b443938")],
     ),
+    ("keys list", &[("All", "usher keys list")]),
+    ("keys rotate", &[("After a new master key was put in front", "usher keys rotate")]),
+    ("keys renew", &[("One service's", "usher keys renew --service plant-2")]),
+    (
+        "keys make",
+        &[(
+            "In a software token",
+            "usher keys make --module /usr/lib/softhsm/libsofthsm2.so --token usher --key master-2 --pin-file /etc/usher/pin",
+        )],
+    ),
+    ("keys module", &[("Which it is", "usher keys module")]),
     ("usage", &[("The last year", "usher usage --months 12")]),
     ("completions", &[("For bash, for this user", "usher completions bash")]),
     ("man", &[("For everybody", "usher man --to /usr/local/share/man/man1")]),
