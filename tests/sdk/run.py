@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Unmodified Azure SDKs against a running usher: the conformance table, the service and hub APIs, and bad input.
 
-    target/venv/bin/python tests/sdk/run.py target/release/usher [--json FILE] [--only devices|apis|bad|explain|apart|remote|az|cli]
+    target/venv/bin/python tests/sdk/run.py target/release/usher [--json FILE] [--only devices|apis|bad|explain|console|apart|remote|az|cli]
 """
 
 import argparse
@@ -25,6 +25,7 @@ import cases  # noqa: E402
 import docs  # noqa: E402
 import cli  # noqa: E402
 import cli_many  # noqa: E402
+import console  # noqa: E402
 import every_call  # noqa: E402
 import explain  # noqa: E402
 import front  # noqa: E402
@@ -200,6 +201,8 @@ def run_all(server, binary, only, rows, others):
         others += run_named("explain", lambda: explain.all_cases(server))
     if only in (None, "cli"):
         others += run_named("commands", lambda: cli.all_cases(server))
+    if only in (None, "console"):
+        others += run_named("console", lambda: console.all_cases(server))
     if only == "az":
         others += run_named("azure-cli", lambda: az.all_cases(server))
     code = server.stop()
@@ -238,7 +241,7 @@ def options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary")
     parser.add_argument("--json", help="also write the results to this file")
-    parser.add_argument("--only", choices=["devices", "apis", "bad", "explain", "apart", "remote", "az", "cli"])
+    parser.add_argument("--only", choices=["devices", "apis", "bad", "explain", "console", "apart", "remote", "az", "cli"])
     given = parser.parse_args()
     given.binary = os.path.join(CALLED_FROM, given.binary)
     given.json = given.json and os.path.join(CALLED_FROM, given.json)

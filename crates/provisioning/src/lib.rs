@@ -32,5 +32,5 @@ mod worker;
 pub use claim::{Claim, Evidence, TpmKeysShown, Transport};
 pub use denial::Denial;
 pub use engine::{Engine, Ports, Reply};
-pub use journal::Journal;
+pub use journal::{Journal, Watcher};
 pub use takeover::Abandoned;

@@ -6,6 +6,7 @@
 //! store: a reader sees all of it or nothing. There is no HTTP in here; refusals are the service's errors ready to be told.
 
 mod attempts;
+mod browse;
 mod bulk;
 mod ca_certificates;
 mod challenges;
@@ -31,6 +32,7 @@ mod telling;
 mod usage;
 
 pub use attempts::ATTEMPTS_KEPT;
+pub use browse::{Counts, Found};
 pub use bulk::{BulkMode, BulkRequest};
 pub use ca_certificates::CaCertificates;
 pub use challenges::{CHALLENGE_LIFETIME_MS, Challenge};

@@ -99,7 +99,7 @@ impl Registry {
     }
 
     /// The document of a record, with the device's registration where it has one.
-    async fn told(&self, found: &Versioned<Enrollment>) -> Result<EnrollmentDocument, ServiceError> {
+    pub(crate) async fn told(&self, found: &Versioned<Enrollment>) -> Result<EnrollmentDocument, ServiceError> {
         let mut document = outgoing::enrollment(&found.value, found.etag, outgoing::Keys::Hidden);
         document.registration_state = self.state_of_subject(&found.value).await?;
         Ok(document)

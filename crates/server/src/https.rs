@@ -89,6 +89,12 @@ impl Visit {
         if path == "/health" {
             return Response::new(Bytes::from_static(b"{\"status\":\"ready\"}"));
         }
+        if usher_console::claims(path) {
+            return self.doors.console.answer(&self.doors, self.peer.address.ip(), request).await;
+        }
+        if path == "/" && usher_console::guard::wants_page(request.headers()) {
+            return usher_console::answer::redirect();
+        }
         if path == "/ready" {
             return ready::answer(&self.doors).await;
         }

@@ -3,6 +3,7 @@
 
 mod ambient;
 mod amqp;
+mod console;
 mod cryptography;
 pub mod dev;
 mod dev_ca;

@@ -165,6 +165,12 @@ impl Registry {
         self.vault.get(&self.guard_key(what)).await
     }
 
+    /// How many individual enrollments and how many groups with X.509 attestation there are.
+    pub(crate) async fn held_numbers(&self) -> Result<(i64, i64), RecordError> {
+        let number = async |what| self.vault.counter(&self.held_key(what)).await;
+        Ok((number(Held::Individuals).await?, number(Held::X509Groups).await?))
+    }
+
     fn held_key(&self, what: Held) -> Key {
         self.vault.key(spaces::HELD, what.name())
     }

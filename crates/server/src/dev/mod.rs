@@ -29,7 +29,9 @@ use self::{
 };
 pub(crate) use self::{ground::unreadable, service::refused};
 use crate::{
-    StartError, dev_limits,
+    StartError,
+    console::{Console, Watch},
+    dev_limits,
     doors::Doors,
     gate::Gate,
     latency,
@@ -100,7 +102,8 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     let remarks = bound.iter().filter_map(|bound| bound.instead.clone()).collect();
 
     let linked_hubs = Arc::new(LinkedHubs::new(Arc::clone(&ground.hubs), outgoing, Arc::clone(&ground.clock)));
-    let engine = engine(&ground, &linked_hubs, &options)?.with_latency(latency).with_journal(Journal::start());
+    let watch = Arc::new(Watch::default());
+    let engine = engine(&ground, &linked_hubs, &options)?.with_latency(latency).with_journal(Journal::start().watched_by(watch.clone()));
     let probing = probes::Probing { directory: Arc::clone(&ground.directory), probes: probed, entropy: Arc::clone(&ground.entropy) };
     let audit = AuditLog::start(ground.system.clone());
     let doors = Arc::new(Doors {
@@ -114,6 +117,8 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
         hubs: Arc::clone(&ground.hubs),
         hub_rest: HubRest::new(Arc::clone(&ground.hubs)),
         linked_hubs: Arc::clone(&linked_hubs),
+        console: Console::new(ground.system.clone(), watch, Arc::clone(&ground.clock), Arc::clone(&ground.entropy))
+            .with_issuer(oidc::IssuerLogin::new(options.oidc.as_ref())?),
     });
     // No other process can have the embedded store open: whatever is unfinished in it is this process's to finish.
     let mut open = Open::doors(&doors, &ground.clock, &entrance, bound, true);

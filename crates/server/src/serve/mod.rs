@@ -41,6 +41,7 @@ use usher_store::TenantId;
 use crate::{
     StartError,
     ambient::{SystemClock, SystemEntropy},
+    console::{Console, Watch},
     cryptography::Cryptography,
     doors::Doors,
     gate::{AddressLimits, Gate},
@@ -105,6 +106,9 @@ pub async fn start(config: &Path, ready_file: Option<PathBuf>) -> Result<Serving
     let audit = AuditLog::start(system.clone());
     let login = login_key::login(&system, entropy.as_ref()).await?;
     let oidc = oidc::verifier(settings.oidc.as_ref(), &clock)?;
+    let watch = Arc::new(Watch::default());
+    let console = Console::new(system.clone(), watch.clone(), Arc::clone(&clock), Arc::clone(&entropy));
+    let console = console.with_issuer(oidc::IssuerLogin::new(settings.oidc.as_ref())?);
     let hubs = open_hubs(system, &settings, alone, &clock, &entropy).await?;
     if let Some(service) = &settings.service {
         bootstrap::ensure(&directory, service, entropy.as_ref()).await?;
@@ -118,7 +122,7 @@ pub async fn start(config: &Path, ready_file: Option<PathBuf>) -> Result<Serving
     let site = NodeSite { hubs: Arc::clone(&hubs), certificate: Arc::clone(&certificate) };
     let management = management(&calls, site, &settings, https).with_login(login).with_oidc(oidc).with_audit(audit.clone());
     let management = management.with_cryptography(&cryptography);
-    let doors = Arc::new(doors(calls, latency, linked_hubs, hubs, (management, audit)));
+    let doors = Arc::new(doors(calls, latency, linked_hubs, hubs, (management, audit), (console, watch)));
     let entrance = Entrance { tls: TlsAcceptor::from(tls), gate: Arc::new(gate(&settings.listen, &clock)) };
     let mut open = Open::doors(&doors, &clock, &entrance, ports, alone);
     open.run(|stop| renewal::watch(certificate, stop));
@@ -191,10 +195,13 @@ fn doors(
     linked_hubs: Arc<LinkedHubs>,
     hubs: Arc<EmbeddedHubs>,
     (management, audit): (ManagementApi, AuditLog),
+    (console, watch): (Console, Arc<Watch>),
 ) -> Doors {
     let (directory, clock, entropy) = (Arc::clone(&ports.directory), Arc::clone(&ports.clock), Arc::clone(&ports.entropy));
-    let engine =
-        Engine::new(ports).with_external_authority(Arc::new(EstClient::default())).with_latency(latency).with_journal(Journal::start());
+    let engine = Engine::new(ports)
+        .with_external_authority(Arc::new(EstClient::default()))
+        .with_latency(latency)
+        .with_journal(Journal::start().watched_by(watch));
     Doors {
         started: engine.now(),
         leaving: AtomicBool::new(false),
@@ -202,6 +209,7 @@ fn doors(
         hub_rest: HubRest::new(Arc::clone(&hubs)),
         linked_hubs,
         management,
+        console,
         hubs,
         directory,
         engine,
