@@ -302,7 +302,7 @@ class Console:
         log = self.api("GET", "management/subscriptions/00000000-0000-0000-0000-000000000000/providers/Microsoft.Devices/auditLog"
                        "?api-version=2021-10-15&limit=500", self.session()).json()
         found = [entry for entry in log["value"] if "/enrollments/by-keyboard" in json.dumps(entry)]
-        assert found and all("administrator" in json.dumps(entry) and "127.0.0.1" in json.dumps(entry) for entry in found), log
+        assert found and all("administrator" in json.dumps(entry) and entry["entry"]["address"] in ("127.0.0.1", "::1") for entry in found), log
 
     def throttled(self):
         for _ in range(20):

@@ -25,6 +25,7 @@ import cases  # noqa: E402
 import docs  # noqa: E402
 import cli  # noqa: E402
 import cli_many  # noqa: E402
+import console  # noqa: E402
 import every_call  # noqa: E402
 import console  # noqa: E402
 import explain  # noqa: E402
