@@ -1,3 +1,4 @@
+//! The log against faults: what is written stays in order, and what is changed behind its back shows.
 #![allow(clippy::unwrap_used)]
 use std::sync::Arc;
 
