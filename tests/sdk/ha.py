@@ -48,6 +48,13 @@ class NodeKiller:
     def end(self):
         self.stop.set()
         self.thread.join(60)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        # Whatever happens: it would start nodes in the way of later tests.
+        self.end()
         if self.failed:
             raise self.failed
 
@@ -94,36 +101,35 @@ def disturb(installation, load, chance, failovers):
     time.sleep(1)
     rolling_restart(installation, load)
     # From here on, a device whose node was killed at the wrong moment polls until the operation's lease has ended.
-    killer = NodeKiller(installation, load, chance)
-    for round in range(failovers):
-        if load.broken or killer.failed:
-            break
-        if round == failovers - 1:
-            # So that the leases of its victims end meanwhile.
-            killer.end()
-        time.sleep(chance.uniform(0.5, 2))
-        killed_at.append(time.time())
-        # Every other time the primary has written what no standby has, and shows it once more before it dies for good.
-        cut_off, comeback = (chance.uniform(0.2, 0.6), chance.uniform(0.0, 2.0)) if round % 2 else (0.0, 0.0)
-        old = cluster.fail_over(cut_off, comeback)
-        load.tally["primary killed, standby promoted"] += 1
-        time.sleep(chance.uniform(0.5, 2))
-        old.rejoin(cluster.primary)
-        cluster.wait_for_standbys()
-        with killer.lock:
-            if round == 0:
-                installation.start(SPARE)
-                installation.nodes.append(SPARE)
-                load.tally["nodes joined"] += 1
-            if round == 1:
-                leave(installation, load, installation.nodes[0])
-        if round % 3 == 1:
+    with NodeKiller(installation, load, chance) as killer:
+        for round in range(failovers):
+            if load.broken or killer.failed:
+                break
+            if round == failovers - 1:
+                # So that the leases of its victims end meanwhile.
+                killer.end()
+            time.sleep(chance.uniform(0.5, 2))
             killed_at.append(time.time())
-            cluster.restart_in_place(chance.uniform(0.2, 0.6))
-            load.tally["primary killed and restarted"] += 1
+            # Every other time the primary has written what no standby has, and shows it once more before it dies for good.
+            cut_off, comeback = (chance.uniform(0.2, 0.6), chance.uniform(0.0, 2.0)) if round % 2 else (0.0, 0.0)
+            old = cluster.fail_over(cut_off, comeback)
+            load.tally["primary killed, standby promoted"] += 1
+            time.sleep(chance.uniform(0.5, 2))
+            old.rejoin(cluster.primary)
             cluster.wait_for_standbys()
-    time.sleep(1)
-    killer.end()
+            with killer.lock:
+                if round == 0:
+                    installation.start(SPARE)
+                    installation.nodes.append(SPARE)
+                    load.tally["nodes joined"] += 1
+                if round == 1:
+                    leave(installation, load, installation.nodes[0])
+            if round % 3 == 1:
+                killed_at.append(time.time())
+                cluster.restart_in_place(chance.uniform(0.2, 0.6))
+                load.tally["primary killed and restarted"] += 1
+                cluster.wait_for_standbys()
+        time.sleep(1)
     return killed_at
 
 
