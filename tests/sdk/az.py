@@ -23,7 +23,8 @@ import tempfile
 CLIENT = "00000000-0000-0000-0000-0000000000ad"
 TENANT = "00000000-0000-0000-0000-000000000000"
 SERVICE = ["--dps-name", "plant-az", "-g", "works"]
-COMMAND_MAX_S = 60
+NOBODY = ["--dps-name", "nobody", "-g", "works"]
+COMMAND_MAX_S = 120
 
 
 def find_az():
@@ -43,6 +44,16 @@ class Az:
         self.env = dict(os.environ, AZURE_CONFIG_DIR=self.folder.name + "/cfg", REQUESTS_CA_BUNDLE=trust,
                         AZURE_CORE_COLLECT_TELEMETRY="false", AZURE_CORE_NO_COLOR="true")
         self.env.pop("PYTHONPATH", None)
+        self.right, self.wrong = set(), set()
+
+    def command(self, arguments):
+        """The command's name: the words before its first option."""
+        words = []
+        for word in arguments:
+            if word.startswith("-"):
+                break
+            words.append(word)
+        return " ".join(words)
 
     def run(self, *arguments):
         done = subprocess.run([self.az, *arguments], env=self.env, text=True, capture_output=True, timeout=COMMAND_MAX_S)
@@ -53,13 +64,20 @@ class Az:
         code, out, err = self.run(*arguments)
         # Secrets stand among the arguments of a log-in.
         assert code == 0, f"az {' '.join(arguments[:3])}: {err[-800:]}"
+        self.right.add(self.command(arguments))
         return json.loads(out) if out.strip() else None
 
     def fails(self, *arguments):
         """What a command that must fail says."""
         code, _, err = self.run(*arguments)
         assert code != 0, f"az {' '.join(arguments[:3])} succeeded"
+        self.wrong.add(self.command(arguments))
         return err
+
+    def refuses(self, word, *arguments):
+        """A command that must fail, and what it must say for it."""
+        err = self.fails(*arguments)
+        assert word in err, f"az {' '.join(arguments[:4])}: not {word}: {err[-800:]}"
 
     def path(self, name):
         return f"{self.folder.name}/{name}"
@@ -133,6 +151,62 @@ class Az:
         self.certificate("delete")
         assert self("iot", "dps", "certificate", "list", *SERVICE) == {"value": []}
 
+    def keeps_groups(self):
+        name = ["-n", "az-group"]
+        assert self("group", "exists", *name) is False
+        assert self("group", "create", *name, "-l", "local", "--tags", "site=north")["properties"]["provisioningState"] == "Succeeded"
+        assert self("group", "exists", *name) is True and self("group", "show", *name)["tags"] == {"site": "north"}
+        assert {"az-group", "works"} <= {found["name"] for found in self("group", "list")}
+        self.refuses("ResourceGroupNotEmpty", "group", "delete", "-n", "works", "--yes")
+        self("group", "delete", *name, "--yes")
+        self.refuses("ResourceGroupNotFound", "group", "show", *name)
+
+    def refuses_what_is_wrong_about_a_service(self):
+        self.refuses("InvalidResourceGroup", "iot", "dps", "list", "-g", "dot.")
+        self.refuses("is taken", "iot", "dps", "create", "-n", "plant-az", "-g", "works", "-l", "local")
+        self.refuses("publicNetworkAccess", "iot", "dps", "update", "-n", "plant-az", "-g", "works", "--set",
+                     "properties.publicNetworkAccess=Disabled")
+        self.refuses("nobody", "iot", "dps", "delete", "-n", "nobody")
+
+    def refuses_what_is_wrong_about_hubs(self):
+        masked = "HostName=new.example;SharedAccessKeyName=a;SharedAccessKey=****"
+        hub, nobody = ["iot", "dps", "linked-hub"], ["--linked-hub", "nobody.example"]
+        self.refuses("not linked yet", *hub, "create", *SERVICE, "--connection-string", masked, "-l", "local")
+        self.refuses("nobody", *hub, "list", *NOBODY)
+        for verb, more in (("show", []), ("update", ["--allocation-weight", "2"]), ("delete", [])):
+            self.refuses("nobody.example", *hub, verb, *SERVICE, *nobody, *more)
+
+    def refuses_what_is_wrong_about_policies(self):
+        policy, nobody = ["iot", "dps", "policy"], ["--pn", "nobody"]
+        self.refuses("ResourceNotFound", *policy, "list", *NOBODY)
+        self.refuses("ResourceNotFound", *policy, "show", *SERVICE, *nobody)
+        self.refuses("provisioningserviceowner", *policy, "create", *SERVICE, "--pn", "provisioningserviceowner", "-r", "EnrollmentRead")
+        self.refuses("nobody", *policy, "update", *SERVICE, *nobody, "-r", "EnrollmentRead")
+        self.refuses("nobody", *policy, "delete", *SERVICE, *nobody)
+
+    def refuses_what_is_wrong_about_certificates(self):
+        certificate, stale = ["iot", "dps", "certificate"], ["--etag", "0123456789abcdef"]
+        ca, rubbish = self.path("ca.pem"), self.path("rubbish.pem")
+        pathlib.Path(rubbish).write_text("no certificate")
+        one = [*SERVICE, "-n", "kept"]
+        self(*certificate, "create", *one, "-p", ca)
+        self.refuses("InvalidCertificate", *certificate, "create", *SERVICE, "-n", "rubbish", "-p", rubbish)
+        self.refuses("ResourceNotFound", *certificate, "list", *NOBODY)
+        self.refuses("ResourceNotFound", *certificate, "show", *SERVICE, "-n", "nobody")
+        for verb, more in (("update", ["-p", ca]), ("generate-verification-code", []), ("verify", ["-p", ca]), ("delete", [])):
+            self.refuses("PreconditionFailed", *certificate, verb, *one, *stale, *more)
+
+    def leaves_no_command_out(self):
+        """Every command of azure-cli's own was called both ways."""
+        python = pathlib.Path(self.az).resolve().with_name("python")
+        script = pathlib.Path(__file__).with_name("az_commands.py")
+        done = subprocess.run([python, script], env=self.env, text=True, capture_output=True, timeout=COMMAND_MAX_S)
+        assert done.returncode == 0, done.stderr[-800:]
+        commands = set(json.loads(done.stdout))
+        assert len(commands) > 15, commands
+        assert not (never := commands - self.right), f"never called rightly: {sorted(never)}"
+        assert not (never := commands - self.wrong), f"never called wrongly: {sorted(never)}"
+
     def deletes_the_service(self):
         self("iot", "dps", "delete", "-n", "plant-az", "-g", "works")
         assert "plant-az" not in [found["name"] for found in self("iot", "dps", "list")]
@@ -155,10 +229,16 @@ def cases(az):
         ("az login with a wrong secret or client", az.refuses_a_wrong_secret),
         ("az login", az.logs_in),
         ("az iot dps create, update, show, list", az.makes_and_changes_a_service),
+        ("az group create, exists, show, list, delete", az.keeps_groups),
         ("az iot dps linked-hub", az.links_hubs),
         ("az iot dps policy", az.keeps_policies),
         ("az iot dps certificate", az.keeps_and_verifies_certificates),
+        ("az iot dps, wrong", az.refuses_what_is_wrong_about_a_service),
+        ("az iot dps linked-hub, wrong", az.refuses_what_is_wrong_about_hubs),
+        ("az iot dps policy, wrong", az.refuses_what_is_wrong_about_policies),
+        ("az iot dps certificate, wrong", az.refuses_what_is_wrong_about_certificates),
         ("az iot dps delete, az logout", az.deletes_the_service),
+        ("every command of az iot dps, both ways", az.leaves_no_command_out),
     ]
 
 

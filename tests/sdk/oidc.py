@@ -5,12 +5,14 @@ Also alone: target/venv/bin/python tests/sdk/oidc.py target/release/usher
 """
 
 import base64
+import hashlib
 import http.server
 import json
 import os
 import sys
 import threading
 import time
+import urllib.parse
 
 import requests
 from cryptography.hazmat.primitives import hashes
@@ -59,14 +61,27 @@ class Issuer:
 
     def __init__(self):
         self.keys, self.asked = [Key("r1", "RS256"), Key("e1", "ES256")], 0
+        self.codes, self.grants = {}, {}
         issuer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
+                if self.path.startswith("/realm/authorize?"):
+                    self.send_response(302)
+                    self.send_header("location", issuer.authorize(dict(urllib.parse.parse_qsl(self.path.split("?", 1)[1]))))
+                    self.end_headers()
+                    return
                 found = issuer.document(self.path)
                 self.send_response(200 if found else 404)
                 self.end_headers()
                 self.wfile.write(json.dumps(found).encode())
+
+            def do_POST(self):
+                form = dict(urllib.parse.parse_qsl(self.rfile.read(int(self.headers["content-length"])).decode()))
+                told = issuer.exchange(form) if self.path == "/realm/token" else None
+                self.send_response(200 if told else 400)
+                self.end_headers()
+                self.wfile.write(json.dumps(told or {"error": "invalid_grant"}).encode())
 
             def log_message(self, *_):
                 pass
@@ -76,11 +91,29 @@ class Issuer:
 
     def document(self, path):
         if path == "/realm/.well-known/openid-configuration":
-            return {"issuer": self.url, "jwks_uri": self.url + "/keys"}
+            return {"issuer": self.url, "jwks_uri": self.url + "/keys",
+                    "authorization_endpoint": self.url + "/authorize", "token_endpoint": self.url + "/token"}
         if path == "/realm/keys":
             self.asked += 1
             return {"keys": [key.jwk() for key in self.keys]}
         return None
+
+    def authorize(self, asked):
+        """Somebody logs in, who is let in at once; the code is for one exchange (RFC 6749 section 4.1, RFC 7636)."""
+        assert asked["response_type"] == "code" and asked["client_id"] == AUDIENCE and asked["code_challenge_method"] == "S256", asked
+        assert asked["scope"] == "openid" and asked["redirect_uri"] == "https://localhost/console/api/oidc/return", asked
+        code = b64url(os.urandom(16))
+        self.codes[code] = asked
+        return f"{asked['redirect_uri']}?{urllib.parse.urlencode({'code': code, 'state': asked['state']})}"
+
+    def exchange(self, form):
+        asked = self.codes.pop(form.get("code"), None)
+        challenge = b64url(hashlib.sha256(form["code_verifier"].encode()).digest())
+        if not asked or form["grant_type"] != "authorization_code" or asked["code_challenge"] != challenge:
+            return None
+        if (form["redirect_uri"], form["client_id"]) != (asked["redirect_uri"], AUDIENCE):
+            return None
+        return {"token_type": "Bearer", "id_token": self.keys[0].token(self.claims(**{"nonce": asked["nonce"]} | self.grants))}
 
     def claims(self, **changed):
         now = int(time.time())
@@ -118,6 +151,25 @@ class World:
         assert self.answer(forged) == (401, "InvalidAuthenticationToken")
         assert self.issuer.asked == 1, "none of them asks the issuer"
 
+    def console(self):
+        """The console signs in at the issuer by code and PKCE, and is told apart from who only comes by."""
+        session = requests.Session()
+        session.verify = self.server.trust
+        base = self.server.manifest["console"] + "console/"
+        assert session.get(base + "api/session").json() == {"signedIn": False, "issuer": True}
+        page = session.get(base + "api/oidc", timeout=20)
+        assert page.url == base and [step.status_code for step in page.history] == [302, 302, 302], (page.url, page.history)
+        assert session.get(base + "api/session").json()["signedIn"] is True
+        back = page.history[2].url
+        for other, address in [(requests.Session(), back), (session, back)]:
+            again = other.get(address, verify=self.server.trust, timeout=20)
+            assert again.url.endswith("?sign-in=failed"), "a code that was used, or comes to another browser, opens nothing"
+        for grants in ({"roles": ["reader"]}, {"nonce": "other"}, {"aud": "other"}):
+            self.issuer.grants, stranger = grants, requests.Session()
+            assert stranger.get(base + "api/oidc", verify=self.server.trust, timeout=20).url.endswith("?sign-in=failed"), grants
+            assert not stranger.get(base + "api/session", verify=self.server.trust).json()["signedIn"], grants
+        self.issuer.grants = {}
+
     def follows_new_keys(self):
         self.issuer.keys = [Key("e2", "ES256")]
         token, tries, status = self.issuer.keys[0].token(self.issuer.claims()), 0, 0
@@ -142,6 +194,7 @@ def all_cases(binary):
     return [
         ("tokens of the issuer open the management API", world.opens),
         ("wrong tokens are refused by name", world.refuses),
+        ("the console signs in at the issuer, by code and PKCE", world.console),
         ("new keys are found, with half a minute between fetches", world.follows_new_keys),
         ("no token in the log; the server ends", world.end),
     ]

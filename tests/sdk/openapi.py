@@ -94,12 +94,17 @@ def served(server):
 def check(server, document, token, wanted):
     document["paths"] = {path: item for path, item in document["paths"].items() if wanted(path)}
     url, _ = endpoint(server)
+    hold(url, server.trust, document, token)
+
+
+def hold(url, trust, document, token, examples=EXAMPLES):
+    """Holds what is served at the URL to the document."""
     with tempfile.TemporaryDirectory(prefix="usher-openapi-") as folder:
         schema = pathlib.Path(folder) / "openapi.json"
         schema.write_text(json.dumps(document))
         command = [
             pathlib.Path(sys.executable).with_name("schemathesis"), "run", schema, "--url", url, "--header", f"Authorization:{token}",
-            "--tls-verify", server.trust, "--checks", ",".join(CHECKS), "--seed", str(SEED), "--max-examples", str(EXAMPLES),
+            "--tls-verify", trust, "--checks", ",".join(CHECKS), "--seed", str(SEED), "--max-examples", str(examples),
             "--continue-on-failure", "--request-timeout", "20", "--warnings", "off",
         ]
         done = subprocess.run(command, cwd=folder, text=True, capture_output=True, timeout=TIME_MAX_S)

@@ -23,10 +23,25 @@ def programs():
     return pathlib.Path(found).parent
 
 
+def is_running(process):
+    """Whether a process is there and not only waits to be taken off the list."""
+    try:
+        return pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][:1] not in ("Z", "X", "")
+    except OSError:
+        return False
+
+
 class Postgres:
     """A server with one database and one user, both named usher."""
 
     def __init__(self):
+        self.prepare()
+        self.initialize()
+        self.start()
+        self.run("createdb", *self.where(), "usher")
+
+    def prepare(self):
+        """A folder and a port."""
         self.programs = programs()
         # PostgreSQL does not run as root.
         self.account = None
@@ -40,9 +55,9 @@ class Postgres:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.process = None
+
+    def initialize(self):
         self.run("initdb", "-D", self.folder / "data", "-U", "usher", "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
-        self.start()
-        self.run("createdb", *self.where(), "usher")
 
     @property
     def address(self):
@@ -71,16 +86,26 @@ class Postgres:
         """SIGKILL for the server and every process of it."""
         if self.process is None:
             return
-        listed = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout
+        # Halted first, so that it starts no more processes.
+        self.process.send_signal(signal.SIGSTOP)
+        listed = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout.split()
         self.process.send_signal(signal.SIGKILL)
-        for child in listed.split():
+        for child in listed:
             try:
                 os.kill(int(child), signal.SIGKILL)
             except ProcessLookupError:
                 pass
         self.process.wait()
         self.process = None
-        time.sleep(0.1)
+        # Whoever still holds the shared memory keeps the next start from succeeding.
+        deadline = time.monotonic() + 10
+        while any(is_running(child) for child in listed) and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def ask(self, statement):
+        """What an administrator's statement answers: bare values, a row a line; None where nothing answers."""
+        answer = self.run("psql", *self.where(), "-Atqc", statement, "usher", check=False)
+        return None if answer.returncode else answer.stdout.decode().strip()
 
     def dump(self):
         return self.run("pg_dump", *self.where(), "usher").stdout

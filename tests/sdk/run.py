@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Unmodified Azure SDKs against a running usher: the conformance table, the service and hub APIs, and bad input.
 
-    target/venv/bin/python tests/sdk/run.py target/release/usher [--json FILE] [--only devices|apis|bad|explain|apart|remote|az|cli]
+    target/venv/bin/python tests/sdk/run.py target/release/usher [--json FILE] [--only devices|apis|bad|explain|console|apart|remote|az|cli]
 """
 
 import argparse
@@ -25,9 +25,13 @@ import cases  # noqa: E402
 import docs  # noqa: E402
 import cli  # noqa: E402
 import cli_many  # noqa: E402
+import console  # noqa: E402
 import copies  # noqa: E402
+import every_call  # noqa: E402
 import explain  # noqa: E402
 import front  # noqa: E402
+import keys  # noqa: E402
+import ha  # noqa: E402
 import latency_policy  # noqa: E402
 import management  # noqa: E402
 import metrics  # noqa: E402
@@ -37,8 +41,11 @@ import remote_hubs  # noqa: E402
 import oidc  # noqa: E402
 import openapi  # noqa: E402
 import packages  # noqa: E402
+import openapi_management  # noqa: E402
 import reprovision  # noqa: E402
+import signing_requests  # noqa: E402
 import tenants  # noqa: E402
+import terraform  # noqa: E402
 import throttling  # noqa: E402
 import webhook  # noqa: E402
 from enrolling import Enroller  # noqa: E402
@@ -162,12 +169,15 @@ APART = {
     "Mosquitto": mosquitto_hub,
     "limits": throttling,
     "many nodes": nodes,
+    "master keys": keys,
+    "high availability": ha,
     "OIDC": oidc,
     "in front": front,
     "documents": docs,
     "packages": packages,
     "many enrollments": cli_many,
     "copies": copies,
+    "signing requests": signing_requests,
 }
 
 
@@ -184,12 +194,17 @@ def run_all(server, binary, only, rows, others):
         others += run_named("API", lambda: audit.all_cases(server, binary))
         others += run_named("API", lambda: tenants.all_cases(server))
         others += run_named("OpenAPI", lambda: openapi.all_cases(server))
+        others += run_named("OpenAPI", lambda: openapi_management.all_cases(server))
+        others += run_named("Terraform's requests", lambda: terraform.all_cases(server))
+        others += run_named("every call", lambda: every_call.all_cases(server))
     if only in (None, "bad"):
         others += run_named("bad input", lambda: bad.all_cases(server))
     if only in (None, "explain"):
         others += run_named("explain", lambda: explain.all_cases(server))
     if only in (None, "cli"):
         others += run_named("commands", lambda: cli.all_cases(server))
+    if only in (None, "console"):
+        others += run_named("console", lambda: console.all_cases(server))
     if only == "az":
         others += run_named("azure-cli", lambda: az.all_cases(server))
     code = server.stop()
@@ -228,7 +243,7 @@ def options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary")
     parser.add_argument("--json", help="also write the results to this file")
-    parser.add_argument("--only", choices=["devices", "apis", "bad", "explain", "apart", "remote", "az", "cli"])
+    parser.add_argument("--only", choices=["devices", "apis", "bad", "explain", "console", "apart", "remote", "az", "cli"])
     given = parser.parse_args()
     given.binary = os.path.join(CALLED_FROM, given.binary)
     given.json = given.json and os.path.join(CALLED_FROM, given.json)

@@ -26,6 +26,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("usher-hub", &["usher-domain"]),
     ("usher-webhook", &["usher-domain"]),
     ("usher-webhook-http", &["usher-domain", "usher-webhook", "usher-outbound"]),
+    ("usher-seal-pkcs11", &["usher-seal"]),
+    ("usher-issuance", &["usher-domain", "usher-attestation"]),
+    ("usher-issuance-est", &["usher-domain", "usher-issuance", "usher-outbound"]),
     ("usher-store-embedded", &["usher-store"]),
     ("usher-store-postgres", &["usher-store"]),
     ("usher-records", &["usher-domain", "usher-store", "usher-seal"]),
@@ -42,6 +45,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "usher-latency",
             "usher-hub",
             "usher-webhook",
+            "usher-issuance",
             "usher-store",
             "usher-records",
             "usher-registry",
@@ -52,13 +56,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("usher-hub-iothub", &["usher-domain", "usher-hub", "usher-attestation", "usher-outbound"]),
     // rim
     ("usher-api-device", &["usher-domain", "usher-provisioning", "usher-mqtt", "usher-amqp", "usher-wire"]),
-    ("usher-api-management", &["usher-domain", "usher-audit", "usher-registry", "usher-records", "usher-attestation", "usher-throttle"]),
+    (
+        "usher-api-management",
+        &["usher-domain", "usher-audit", "usher-registry", "usher-records", "usher-attestation", "usher-throttle", "usher-issuance"],
+    ),
     ("usher-api-service", &["usher-domain", "usher-audit", "usher-registry", "usher-records", "usher-attestation"]),
     ("usher-api-hub", &["usher-domain", "usher-hub-embedded", "usher-attestation", "usher-mqtt", "usher-amqp", "usher-wire"]),
+    ("usher-console", &["usher-domain"]),
     ("usher-device", &["usher-domain", "usher-attestation", "usher-mqtt", "usher-amqp", "usher-wire", "usher-websocket"]),
     // wiring: may use every room
     ("usher-server", &["*"]),
     ("usher", &["*"]),
+    ("usher-scale", &["*"]),
     ("xtask", &["usher-domain"]),
 ];
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use percent_encoding::percent_decode_str;
-use usher_domain::{ErrorCode, ServiceError, TrackingId, limits};
+use usher_domain::{ErrorCode, ServiceError, TrackingId, document::RegisterDocument, limits};
 use usher_provisioning::{Claim, Engine, Evidence, Reply, Transport};
 
 use crate::{ascii_json, outcome::Outcome};
@@ -124,9 +124,19 @@ async fn answer(engine: &Engine, peer: &Peer, request: &Request<Bytes>, tracking
             Ok(Outcome::operation(engine, &claim, &document).await)
         }
         Action::Lookup => {
+            refuse_csr(request.body())?;
             let document = engine.registration(&claim).await?;
             Ok(Outcome { status: 200, retry_after_s: None, body: ascii_json::to_vec(&document), error: None })
         }
+    }
+}
+
+/// A look-up issues nothing (azure-rest-api-specs: DeviceProvisioningServices/device/models.tsp: `csr` is a bad request there).
+fn refuse_csr(body: &[u8]) -> Result<(), ServiceError> {
+    let document: Option<RegisterDocument> = serde_json::from_slice(body).unwrap_or_default();
+    match document.and_then(|document| document.csr) {
+        Some(_) => Err(ServiceError::with(ErrorCode::CsrRefused, "A look-up issues no certificate. Send csr with register.")),
+        None => Ok(()),
     }
 }
 

@@ -24,6 +24,11 @@ impl ManagementApi {
         oidc.verify(token).await.map(Actor::Issuer).map_err(|why| rejected(&why))
     }
 
+    /// Who sends a request with these headers, if an administrator.
+    pub async fn admitted(&self, headers: &HeaderMap) -> Option<Actor> {
+        self.authenticate(headers).await.ok()
+    }
+
     /// Whether a request with these headers comes from an administrator.
     pub async fn admits(&self, headers: &HeaderMap) -> bool {
         self.authenticate(headers).await.is_ok()
@@ -32,5 +37,5 @@ impl ManagementApi {
 
 fn rejected(why: &Rejection) -> Refused {
     let (status, code) = why.status();
-    Refused { status, code, message: why.message(), mend: why.mend() }
+    Refused { status, code, message: why.message(), mend: why.mend(), allow: None }
 }

@@ -43,29 +43,32 @@ pub struct Refused {
     pub message: String,
     /// What to do about it, for the log.
     pub mend: &'static str,
+    /// The methods that the path does take, where another was used.
+    pub allow: Option<&'static str>,
 }
 
 impl Refused {
     /// A request that breaks a rule.
     pub fn bad(code: &'static str, message: impl Into<String>) -> Self {
-        Self { status: 400, code, message: message.into(), mend: "Correct the request as the detail says." }
+        Self { status: 400, code, message: message.into(), mend: "Correct the request as the detail says.", allow: None }
     }
 
     /// Something that is not there.
     pub fn missing(message: impl Into<String>) -> Self {
         let mend = "List what there is; dev.json has the resourceId of the first service.";
-        Self { status: 404, code: "ResourceNotFound", message: message.into(), mend }
+        Self { status: 404, code: "ResourceNotFound", message: message.into(), mend, allow: None }
     }
 
     /// A request without a valid token.
     pub fn unauthenticated() -> Self {
         let message = "A valid bearer token is needed.".into();
-        Self { status: 401, code: "AuthenticationFailed", message, mend: "Send management.token of dev.json as bearer token." }
+        let mend = "Send management.token of dev.json as bearer token.";
+        Self { status: 401, code: "AuthenticationFailed", message, mend, allow: None }
     }
 
-    /// A method that the path does not take.
-    pub fn method(allowed: &str) -> Self {
-        Self { status: 405, ..Self::bad("MethodNotAllowed", format!("This path takes {allowed}.")) }
+    /// A method that the path does not take; it takes these, joined by comma and space.
+    pub fn method(allowed: &'static str) -> Self {
+        Self { status: 405, allow: Some(allowed), ..Self::bad("MethodNotAllowed", format!("This path takes {allowed}.")) }
     }
 }
 
@@ -96,6 +99,8 @@ impl From<ServiceError> for Refused {
 /// The response. Errors stand in `error` and, for older clients, at the top level too (azure-mgmt-iothubprovisioningservices 1.1.0:
 /// ErrorDetails).
 pub fn respond(outcome: Result<Answer, Refused>, tracking_id: &TrackingId) -> Response<Bytes> {
+    // Needed with 405 (RFC 9110 section 15.5.6).
+    let allow = outcome.as_ref().err().and_then(|refused| refused.allow);
     let Answer { status, body } = outcome.unwrap_or_else(|Refused { status, code, message, .. }| {
         let body = json!({ "error": { "code": code, "message": message }, "code": code, "message": message });
         Answer { status, body: Some(body) }
@@ -103,6 +108,9 @@ pub fn respond(outcome: Result<Answer, Refused>, tracking_id: &TrackingId) -> Re
     let mut response = Response::builder().status(status).header("x-ms-request-id", tracking_id.as_str());
     if body.is_some() {
         response = response.header(header::CONTENT_TYPE, "application/json; charset=utf-8");
+    }
+    if let Some(allow) = allow {
+        response = response.header(header::ALLOW, allow);
     }
     if status == 401 {
         response = response.header(header::WWW_AUTHENTICATE, "Bearer");

@@ -26,7 +26,7 @@ impl ManagementApi {
         request: &Request<Bytes>,
         tracking_id: &TrackingId,
     ) -> Result<Option<Entry>, Refused> {
-        let reads = request.method() == Method::GET || *route == Route::CheckName;
+        let reads = [Method::GET, Method::HEAD].contains(request.method()) || *route == Route::CheckName;
         let Some(audit) = self.audit.as_ref().filter(|_| !reads) else { return Ok(None) };
         let service = if let Route::Service(place, _) = route { Some(place.name.clone()) } else { None };
         let entry = Entry {

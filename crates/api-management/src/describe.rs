@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use usher_domain::{enrollment::AllocationPolicy, service::ProvisioningService};
+use usher_domain::{enrollment::AllocationPolicy, resource::ResourceGroup, service::ProvisioningService};
 use usher_records::Versioned;
 
 use crate::{SUBSCRIPTION, Settings, hubs, resource_id};
@@ -75,14 +75,26 @@ pub fn subscription() -> Value {
     })
 }
 
-/// A resource group: a label of services that is there as soon as it is named.
-pub fn group(name: &str, location: &str) -> Value {
+/// A resource group.
+pub fn group(group: &ResourceGroup) -> Value {
     json!({
-        "id": format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{name}"),
-        "name": name,
+        "id": format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{}", group.name),
+        "name": group.name,
         "type": "Microsoft.Resources/resourceGroups",
-        "location": location,
+        "location": group.location,
+        "tags": group.tags,
         "properties": { "provisioningState": "Succeeded" },
+    })
+}
+
+/// A service among other resources (azure-rest-api-specs: GenericResourceExpanded).
+pub fn resource(service: &ProvisioningService) -> Value {
+    json!({
+        "id": resource_id(&service.resource.group, &service.name),
+        "name": service.name,
+        "type": "Microsoft.Devices/ProvisioningServices",
+        "location": service.resource.location,
+        "tags": service.resource.tags,
     })
 }
 

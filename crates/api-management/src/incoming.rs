@@ -220,7 +220,8 @@ fn allocation(text: &str) -> Result<AllocationPolicy, ServiceError> {
     }
 }
 
-fn checked_location(text: &str) -> Result<String, ServiceError> {
+/// A location within its limits.
+pub fn checked_location(text: &str) -> Result<String, ServiceError> {
     let good = (1..=LOCATION_CHARS_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control);
     if good { Ok(text.to_owned()) } else { Err(invalid(format!("The location must have 1 to {LOCATION_CHARS_MAX} printable characters."))) }
 }

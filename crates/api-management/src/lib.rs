@@ -9,13 +9,20 @@ mod answer;
 mod attempts;
 mod audit;
 mod certificates;
+mod credential_policies;
 mod describe;
+mod doors;
+mod groups;
 mod hubs;
 mod incoming;
+mod installation_keys;
 mod jwt;
 mod login;
 pub mod oidc;
+mod openapi;
 mod policies;
+mod private_endpoints;
+mod providers;
 mod read;
 mod route;
 mod write;
@@ -25,7 +32,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use serde_json::json;
-use usher_audit::AuditLog;
+use usher_audit::{Actor, AuditLog};
 use usher_domain::{
     HubName, Secret, TrackingId,
     clock::{Clock, Entropy},
@@ -35,8 +42,10 @@ use usher_domain::{
 use usher_registry::Directory;
 
 pub use answer::Refused;
+pub use doors::{Door, doors};
 pub use incoming::{Context, Description};
 pub use login::{CLIENT_ID, ClientAddress, Login};
+pub use openapi::{OPENAPI, OPENAPI_PATH, openapi};
 pub use route::{Part, Place, Route};
 
 use answer::{Answer, respond};
@@ -97,6 +106,8 @@ pub struct ManagementApi {
     login: Option<Login>,
     oidc: Option<Oidc>,
     audit: Option<AuditLog>,
+    /// What is told of the cryptographic module.
+    cryptography: serde_json::Value,
 }
 
 /// The Azure resource ID of a service.
@@ -118,7 +129,7 @@ pub fn claims(path: &str) -> bool {
 impl ManagementApi {
     /// The API over these ports.
     pub fn new(ports: Ports, settings: Settings) -> Self {
-        Self { ports, settings, login: None, oidc: None, audit: None }
+        Self { ports, settings, login: None, oidc: None, audit: None, cryptography: serde_json::Value::Null }
     }
 
     /// The same with a log-in, for tools that cannot send the admin token itself.
@@ -139,28 +150,40 @@ impl ManagementApi {
         Self { audit: Some(audit), ..self }
     }
 
+    /// The same, telling of the cryptographic module that the server is on.
+    #[must_use]
+    pub fn with_cryptography(self, cryptography: &impl serde::Serialize) -> Self {
+        Self { cryptography: serde_json::to_value(cryptography).unwrap_or_default(), ..self }
+    }
+
     /// Answers a request.
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
-        let mut random = [0; 16];
-        self.ports.entropy.fill(&mut random);
-        let tracking_id = TrackingId::from_random(random);
+        let tracking_id = self.new_tracking_id();
         if let (Some(login), Some(route)) = (&self.login, LoginRoute::of(request.uri().path())) {
             let base = format!("https://{}", self.settings.with_port(&self.settings.device_host));
             return login.answer(&route, &request, &base, &self.settings.token, (self.ports.clock.now(), &tracking_id));
         }
-        let outcome = self.answer(&request, &tracking_id).await;
-        let (method, path) = (request.method(), request.uri().path().chars().take(300).collect::<String>());
-        match &outcome {
-            Err(refused) => tracing::warn!(%tracking_id, %method, path, check = refused.code, detail = refused.message,
-                mend = refused.mend, "management request refused"),
-            Ok(answer) if *method != Method::GET => tracing::info!(%tracking_id, %method, path, status = answer.status, "managed"),
-            Ok(_) => {}
-        }
-        respond(outcome, &tracking_id)
+        let outcome = match self.authenticate(request.headers()).await {
+            Ok(actor) => self.answer(actor, &request, &tracking_id).await,
+            Err(refused) => Err(refused),
+        };
+        told(outcome, &request, &tracking_id)
     }
 
-    async fn answer(&self, request: &Request<Bytes>, tracking_id: &TrackingId) -> Result<Answer, Refused> {
-        let actor = self.authenticate(request.headers()).await?;
+    /// Answers a request of somebody who was let in as an administrator before: the caller has made sure of who it is. There is no log-in
+    /// here.
+    pub async fn handle_for_administrator(&self, actor: Actor, request: Request<Bytes>) -> Response<Bytes> {
+        let tracking_id = self.new_tracking_id();
+        told(self.answer(actor, &request, &tracking_id).await, &request, &tracking_id)
+    }
+
+    fn new_tracking_id(&self) -> TrackingId {
+        let mut random = [0; 16];
+        self.ports.entropy.fill(&mut random);
+        TrackingId::from_random(random)
+    }
+
+    async fn answer(&self, actor: Actor, request: &Request<Bytes>, tracking_id: &TrackingId) -> Result<Answer, Refused> {
         let query = request.uri().query().unwrap_or_default();
         if !query.split('&').any(|pair| pair.to_ascii_lowercase().starts_with("api-version=")) {
             return Err(Refused::bad("MissingApiVersionParameter", "The api-version query parameter is missing."));
@@ -179,15 +202,22 @@ impl ManagementApi {
             (Route::Subscriptions, "GET") => Ok(Answer::ok(json!({ "value": [describe::subscription()] }))),
             (Route::Subscription, "GET") => Ok(Answer::ok(describe::subscription())),
             (Route::Groups, "GET") => self.groups().await,
-            (Route::Group(name), "GET" | "PUT") => Ok(Answer::ok(describe::group(&name, usher_domain::resource::DEFAULT_LOCATION))),
+            (Route::Group(name), _) => self.of_group(&name, request).await,
+            (Route::Resources(group), "GET") => self.resources(group.as_deref()).await,
+            (Route::Providers, "GET") => Ok(providers::all()),
+            (Route::Provider(namespace), "GET") | (Route::Registration(namespace), "POST") => providers::one(&namespace),
             (Route::CheckName, "POST") => self.check_name(request.body()).await,
             (Route::Hubs, "GET") => self.hub_names().await,
             (Route::Audit, "GET") => self.audit_page(request).await,
             (Route::AuditProof, "GET") => self.audit_proof(request).await,
+            (Route::MasterKeys, "GET") => self.master_keys().await,
+            (Route::RotateMasterKey, "POST") => self.rotate_master_key().await,
+            (Route::RenewSystemDataKey, "POST") => self.renew_system_data_key().await,
             (Route::Services(group), "GET") => self.services(group.as_deref()).await,
             (Route::Service(place, part), _) => self.of_service(&place, part, request).await,
-            (Route::CheckName, _) => Err(Refused::method("POST")),
-            (Route::Group(_), _) => Err(Refused::method("GET and PUT")),
+            (Route::CheckName | Route::Registration(_) | Route::RotateMasterKey | Route::RenewSystemDataKey, _) => {
+                Err(Refused::method("POST"))
+            }
             _ => Err(Refused::method("GET")),
         }
     }
@@ -202,6 +232,7 @@ impl ManagementApi {
             (Part::Keys, "POST") => self.keys(place).await,
             (Part::Key(name), "POST") => self.key(place, &name).await,
             (Part::OperationResult(id), "GET") => self.operation_result(place, &id).await,
+            (Part::RenewDataKey, "POST") => self.renew_data_key(place).await,
             (Part::Usage, "GET") => self.usage(place, request).await,
             (Part::Attempts(id), "GET") => self.attempts(place, &id).await,
             (Part::Certificates, "GET") => self.certificates(place).await,
@@ -210,14 +241,33 @@ impl ManagementApi {
             (Part::Certificate(name), "DELETE") => self.delete_certificate(place, &name, request).await,
             (Part::VerificationCode(name), "POST") => self.verification_code(place, &name, request).await,
             (Part::Verification(name), "POST") => self.verify_certificate(place, &name, request).await,
-            (Part::PrivateLinks, "GET") => self.found(place).await.map(|_| Answer::ok(json!({ "value": [] }))),
-            (Part::PrivateConnections, "GET") => self.found(place).await.map(|_| Answer::ok(json!([]))),
-            (Part::Itself, _) => Err(Refused::method("GET, PUT, PATCH and DELETE")),
-            (Part::Certificate(_), _) => Err(Refused::method("GET, PUT and DELETE")),
-            (Part::Keys | Part::Key(_) | Part::VerificationCode(_) | Part::Verification(_), _) => Err(Refused::method("POST")),
+            (Part::CredentialPolicies, "GET") => self.credential_policies(place).await,
+            (Part::CredentialPolicy(name), "GET") => self.credential_policy(place, &name).await,
+            (Part::CredentialPolicy(name), "PUT") => self.put_credential_policy(place, &name, request).await,
+            (Part::CredentialPolicy(name), "DELETE") => self.delete_credential_policy(place, &name, request).await,
+            (Part::Keys | Part::Key(_) | Part::RenewDataKey | Part::VerificationCode(_) | Part::Verification(_), _) => {
+                Err(Refused::method("POST"))
+            }
+            (part @ (Part::PrivateLinks | Part::PrivateLink(_) | Part::PrivateConnections | Part::PrivateConnection(_)), _) => {
+                self.private(place, &part, request.method()).await
+            }
+            (Part::Itself, _) => Err(Refused::method("GET, PUT, PATCH, DELETE")),
+            (Part::Certificate(_) | Part::CredentialPolicy(_), _) => Err(Refused::method("GET, PUT, DELETE")),
             _ => Err(Refused::method("GET")),
         }
     }
+}
+
+/// Logs an outcome and frames it.
+fn told(outcome: Result<Answer, Refused>, request: &Request<Bytes>, tracking_id: &TrackingId) -> Response<Bytes> {
+    let (method, path) = (request.method(), request.uri().path().chars().take(300).collect::<String>());
+    match &outcome {
+        Err(refused) => tracing::warn!(%tracking_id, %method, path, check = refused.code, detail = refused.message,
+            mend = refused.mend, "management request refused"),
+        Ok(answer) if *method != Method::GET => tracing::info!(%tracking_id, %method, path, status = answer.status, "managed"),
+        Ok(_) => {}
+    }
+    respond(outcome, tracking_id)
 }
 
 fn operations() -> Answer {

@@ -1,9 +1,6 @@
 //! Reading services, their keys and their usage.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use http::Request;
 use serde_json::{Value, json};
@@ -99,18 +96,6 @@ impl ManagementApi {
             return Ok(Answer::ok(json!({ "nameAvailable": false, "reason": "AlreadyExists", "message": message })));
         }
         Ok(Answer::ok(json!({ "nameAvailable": true })))
-    }
-
-    /// The groups that services are in.
-    pub(crate) async fn groups(&self) -> Result<Answer, Refused> {
-        let services = self.ports.directory.services().await?;
-        let groups: BTreeMap<String, Value> = services
-            .iter()
-            .map(|service| {
-                (service.resource.group.to_ascii_lowercase(), describe::group(&service.resource.group, &service.resource.location))
-            })
-            .collect();
-        Ok(Answer::ok(json!({ "value": groups.into_values().collect::<Vec<_>>() })))
     }
 
     pub(crate) async fn found(&self, place: &Place) -> Result<Versioned<Arc<ProvisioningService>>, Refused> {

@@ -22,6 +22,14 @@ pub enum Route {
     Groups,
     /// A resource group.
     Group(String),
+    /// All resources, of the subscription or of a group: the services.
+    Resources(Option<String>),
+    /// The resource providers.
+    Providers,
+    /// A resource provider, by its namespace.
+    Provider(String),
+    /// The wish that a resource provider be registered.
+    Registration(String),
     /// Whether a name is free.
     CheckName,
     /// The hubs, as IoT Hub's own management API lists them.
@@ -30,6 +38,12 @@ pub enum Route {
     Audit,
     /// Whether the audit log is whole; usher's own.
     AuditProof,
+    /// The master keys; usher's own, as the next two.
+    MasterKeys,
+    /// Everything wrapped under the current master key.
+    RotateMasterKey,
+    /// A fresh data key for the system's own records.
+    RenewSystemDataKey,
     /// All services, of the subscription or of a group.
     Services(Option<String>),
     /// A service, or something of it.
@@ -58,6 +72,8 @@ pub enum Part {
     Key(String),
     /// How an operation ended.
     OperationResult(String),
+    /// A fresh data key for its records; usher's own.
+    RenewDataKey,
     /// Operations by month; usher's own.
     Usage,
     /// What is kept of a device's attempts to register, by registration ID; usher's own.
@@ -70,10 +86,18 @@ pub enum Part {
     VerificationCode(String),
     /// The proof for a CA certificate.
     Verification(String),
+    /// Its credential policies; usher's own.
+    CredentialPolicies,
+    /// One credential policy; usher's own.
+    CredentialPolicy(String),
     /// Private links: there are none.
     PrivateLinks,
+    /// One private link.
+    PrivateLink(String),
     /// Private endpoint connections: there are none.
     PrivateConnections,
+    /// One private endpoint connection.
+    PrivateConnection(String),
 }
 
 impl Route {
@@ -97,8 +121,16 @@ impl Route {
 fn in_subscription(rest: &[&str]) -> Result<Route, Refused> {
     match rest {
         [] => Ok(Route::Subscription),
+        [k] if is(k, "masterKeys") => Ok(Route::MasterKeys),
+        [k, r] if is(k, "masterKeys") && is(r, "rotate") => Ok(Route::RotateMasterKey),
+        [k] if is(k, "renewDataKey") => Ok(Route::RenewSystemDataKey),
         [g] if is(g, "resourceGroups") => Ok(Route::Groups),
         [g, group] if is(g, "resourceGroups") => Ok(Route::Group(group_name(group)?)),
+        [g, group, r] if is(g, "resourceGroups") && is(r, "resources") => Ok(Route::Resources(Some(group_name(group)?))),
+        [r] if is(r, "resources") => Ok(Route::Resources(None)),
+        [p] if is(p, "providers") => Ok(Route::Providers),
+        [p, namespace] if is(p, "providers") => Ok(Route::Provider((*namespace).to_owned())),
+        [p, namespace, r] if is(p, "providers") && is(r, "register") => Ok(Route::Registration((*namespace).to_owned())),
         [g, group, p, d, rest @ ..] if is(g, "resourceGroups") && is(p, "providers") && is(d, "Microsoft.Devices") => {
             in_group(group_name(group)?, rest)
         }
@@ -132,10 +164,15 @@ fn part(rest: &[&str]) -> Result<Part, Refused> {
         [] => Ok(Part::Itself),
         [one] if is(one, "skus") => Ok(Part::Skus),
         [one] if is(one, "listkeys") => Ok(Part::Keys),
+        [one] if is(one, "renewDataKey") => Ok(Part::RenewDataKey),
         [one] if is(one, "usage") => Ok(Part::Usage),
         [one] if is(one, "certificates") => Ok(Part::Certificates),
+        [one] if is(one, "credentialPolicies") => Ok(Part::CredentialPolicies),
+        [one, name] if is(one, "credentialPolicies") => Ok(Part::CredentialPolicy(own(name))),
         [one] if is(one, "privateLinkResources") => Ok(Part::PrivateLinks),
         [one] if is(one, "privateEndpointConnections") => Ok(Part::PrivateConnections),
+        [one, group] if is(one, "privateLinkResources") => Ok(Part::PrivateLink(own(group))),
+        [one, name] if is(one, "privateEndpointConnections") => Ok(Part::PrivateConnection(own(name))),
         [one, id] if is(one, "attempts") => Ok(Part::Attempts(own(id))),
         [one, id] if is(one, "operationresults") => Ok(Part::OperationResult(own(id))),
         [one, name] if is(one, "certificates") => Ok(Part::Certificate(own(name))),

@@ -18,8 +18,8 @@ use crate::{
 pub struct Visit<'a> {
     pub request: &'a Request<Bytes>,
     pub tracking_id: &'a TrackingId,
-    /// The shared access policy that opened the door.
-    pub policy: String,
+    /// Who was let in.
+    pub actor: Actor,
     pub now: Timestamp,
 }
 
@@ -43,7 +43,7 @@ impl ServiceApi {
         let entry = Entry {
             at: visit.now,
             tracking_id: visit.tracking_id.clone(),
-            actor: Actor::Policy(visit.policy),
+            actor: visit.actor,
             address: visit.request.extensions().get::<ClientAddress>().map(|address| address.0),
             service: Some(tenant.service.name.clone()),
             action: Entry::action(visit.request.method().as_str(), visit.request.uri().path()),

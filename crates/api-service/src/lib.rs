@@ -17,18 +17,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use usher_audit::AuditLog;
+use usher_audit::{Actor, AuditLog};
 use usher_domain::{
     ErrorCode, ServiceError, Timestamp, TrackingId,
     clock::{Clock, Entropy},
 };
-use usher_registry::Directory;
+use usher_registry::{Directory, Tenant};
 
 pub use openapi::{OPENAPI, OPENAPI_PATH, openapi};
 pub use request::BODY_BYTES_MAX;
 pub use route::{Door, doors};
 
-use crate::{audited::Visit, denial::Denial, reply::Reply};
+use crate::{audited::Visit, denial::Denial, reply::Reply, route::Route};
 
 /// From where a request comes, among its extensions.
 #[derive(Clone, Copy, Debug)]
@@ -63,11 +63,28 @@ impl ServiceApi {
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         let tracking_id = self.new_tracking_id();
         let now = self.clock.now();
-        match self.answer(&request, &tracking_id, now).await {
-            Ok(reply) => reply.respond(&tracking_id),
+        Self::respond(self.answer(&request, &tracking_id, now).await, &request, &tracking_id, now)
+    }
+
+    /// Answers a request for the service of this name by somebody who was let in as an administrator of the installation, who needs no token
+    /// of the service: the caller has made sure of that. All else is as in [`ServiceApi::handle`].
+    pub async fn handle_for_administrator(&self, actor: Actor, service: &str, request: Request<Bytes>) -> Response<Bytes> {
+        let (tracking_id, now) = (self.new_tracking_id(), self.clock.now());
+        let outcome = async {
+            let route = route::find(request.method(), request.uri().path())?;
+            let missing = || refuse(ErrorCode::NotFound, format!("There is no provisioning service {service:.64}."));
+            let tenant = self.directory.by_name(service).await?.ok_or_else(missing)?;
+            self.carry_out(&tenant, &route, Visit { request: &request, tracking_id: &tracking_id, actor, now }).await
+        };
+        Self::respond(outcome.await, &request, &tracking_id, now)
+    }
+
+    fn respond(outcome: Result<Reply, Denial>, request: &Request<Bytes>, tracking_id: &TrackingId, now: Timestamp) -> Response<Bytes> {
+        match outcome {
+            Ok(reply) => reply.respond(tracking_id),
             Err(denial) => {
-                denial.log(&request, &tracking_id);
-                denial.respond(&tracking_id, now)
+                denial.log(request, tracking_id);
+                denial.respond(tracking_id, now)
             }
         }
     }
@@ -75,11 +92,15 @@ impl ServiceApi {
     async fn answer(&self, request: &Request<Bytes>, tracking_id: &TrackingId, now: Timestamp) -> Result<Reply, Denial> {
         let route = route::find(request.method(), request.uri().path())?;
         let (tenant, policy) = authorize::authorize(&self.directory, request, route.door.right, now).await?;
+        self.carry_out(&tenant, &route, Visit { request, tracking_id, actor: Actor::Policy(policy), now }).await
+    }
+
+    async fn carry_out(&self, tenant: &Tenant, route: &Route, visit: Visit<'_>) -> Result<Reply, Denial> {
+        let (request, now) = (visit.request, visit.now);
         tenant.admit_operation(now)?;
         request::check(request, route.door.endpoint)?;
-        let visit = Visit { request, tracking_id, policy, now };
-        let entry = self.begin(&tenant, &route, visit).await?;
-        let outcome = endpoints::call(&tenant, &route, request, now).await;
+        let entry = self.begin(tenant, route, visit).await?;
+        let outcome = endpoints::call(tenant, route, request, now).await;
         self.end(entry, &outcome).await;
         outcome
     }

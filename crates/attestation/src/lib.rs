@@ -6,6 +6,7 @@
 //! X.509 is read by `x509-parser`.
 
 pub mod certificate;
+pub mod csr;
 pub mod findings;
 pub mod proof;
 pub mod refusal;
@@ -15,6 +16,7 @@ pub mod tpm;
 pub mod x509;
 
 pub use certificate::Certificate;
+pub use csr::{CsrError, SigningRequest};
 pub use proof::{KeyPlace, Means, ProvenIdentity};
 pub use refusal::{Check, Refusal};
 pub use sas::{SasError, SasToken};

@@ -10,7 +10,9 @@ use usher_server::RemoteLink;
 use crate::copies::{Backup, Check, Migrate, Restore};
 use crate::enroll::{GroupSettings, IndividualSettings, RecordCommand};
 use crate::oidc::OidcArguments;
-use crate::operate::{AuditCommand, CertificateCommand, Explain, HubCommand, RegistrationCommand, ServiceCommand, Usage};
+use crate::operate::{
+    AuditCommand, CaCommand, CertificateCommand, Explain, HubCommand, KeysCommand, RegistrationCommand, ServiceCommand, Usage,
+};
 use crate::pages::{Completions, Man};
 
 /// usher shows each device to its seat: a self-hosted Device Provisioning Service, wire-compatible with Azure IoT Hub DPS.
@@ -56,6 +58,12 @@ pub enum Command {
     /// Show who changed what, and prove that the log of it is whole
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Master keys and data keys: what wraps what, rotation, the cryptographic module
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// List, make, take over, change and delete the certificate authorities that sign for devices
+    #[command(subcommand)]
+    Ca(CaCommand),
     /// Show how many operations each service has done, by month
     Usage(Usage),
     /// Write a shell's completions to standard output
@@ -210,6 +218,9 @@ pub struct Provision {
     /// How to reach the endpoint
     #[arg(long, default_value = "mqtt", value_parser = parse_transport)]
     pub transport: Transport,
+    /// Ask for a certificate: make a key and a signing request, and save the key and the issued chain in this folder
+    #[arg(long, value_name = "DIR")]
+    pub csr: Option<PathBuf>,
     /// JSON for the allocation webhook
     #[arg(long, value_name = "JSON")]
     pub payload: Option<String>,

@@ -68,6 +68,7 @@ fn print_welcome(running: &Running, state: &str) {
     println!("  device endpoint     {} (HTTPS and WebSockets {}, MQTT {}, AMQP {})", device.host, device.https, device.mqtts, device.amqps);
     println!("  service API         {}", manifest.service.connection_string);
     println!("  management API      {} (token in dev.json)", manifest.management.url);
+    println!("  console             {} (sign in with that token)", manifest.console);
     for hub in &manifest.hubs {
         println!("  hub                 {}", hub.connection_string);
     }

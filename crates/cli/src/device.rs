@@ -8,10 +8,16 @@ use usher_attestation::sas;
 use usher_device::{Credential, Failure, Ports, Profile, Provisioned, Tpm, provision, read_twin, trust_from_file};
 use usher_server::Manifest;
 
-use crate::command::{Provision, TpmKeys};
+use crate::{
+    command::{Provision, TpmKeys},
+    signing_request::Requested,
+};
 
 pub async fn run(arguments: Box<Provision>) -> Result<(), String> {
-    let profile = profile(&arguments).map_err(|why| why.to_string())?;
+    let mut profile = profile(&arguments).map_err(|why| why.to_string())?;
+    let requested = arguments.csr.as_deref().map(|folder| Requested::make(folder, &profile.registration_id));
+    let requested = requested.transpose().map_err(|why| why.to_string())?;
+    profile.signing_request = requested.as_ref().map(|requested| requested.request.clone());
     let payload = match &arguments.payload {
         Some(text) => Some(serde_json::from_str(text).map_err(|why| format!("--payload is not JSON: {why}"))?),
         None => None,
@@ -22,6 +28,10 @@ pub async fn run(arguments: Box<Provision>) -> Result<(), String> {
         if json { eprintln!("{line}") } else { println!("{line}") }
     };
     let place = provision(&profile, arguments.transport, payload, &trace).await.map_err(|why| why.to_string())?;
+    if let Some(requested) = &requested {
+        let chain = place.state.issued_certificate_chain.as_deref();
+        profile = requested.issued(&profile, chain).map_err(|why| why.to_string())?;
+    }
     let twin = if arguments.twin {
         Some(read_twin(&profile, &place, arguments.transport, &trace).await.map_err(|why| why.to_string())?)
     } else {
@@ -86,6 +96,7 @@ fn profile(arguments: &Provision) -> Result<Profile, Failure> {
         id_scope: id_scope.ok_or_else(|| missing("ID scope"))?,
         registration_id,
         credential,
+        signing_request: None,
         trust: trust_from_file(&trust.ok_or_else(|| missing("trusted root"))?)?,
     })
 }

@@ -18,6 +18,23 @@ pub const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ),
     ("serve", &[("A node of an installation", "usher serve --config /etc/usher/usher.toml")]),
     ("demo", &[("Provision simulated devices in every way", "usher demo")]),
+    ("keys list", &[("Which master keys wrap what, and the server's cryptographic module", "usher keys list")]),
+    ("keys rotate", &[("All data keys under the current master key", "usher keys rotate")]),
+    (
+        "keys renew",
+        &[
+            ("A fresh data key for a service's records", "usher keys renew --service plant-2"),
+            ("One for the system's own", "usher keys renew --system"),
+        ],
+    ),
+    (
+        "keys make",
+        &[(
+            "A master key in SoftHSM",
+            "usher keys make --module /usr/lib/softhsm/libsofthsm2.so --token usher --key master --pin-file /etc/usher/pin",
+        )],
+    ),
+    ("keys module", &[("Is this a FIPS build?", "usher keys module")]),
     ("explain", &[("Why did this device not get in?", "usher explain press-7")]),
     (
         "device provision",
@@ -26,6 +43,10 @@ pub const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             (
                 "By its certificate, over AMQP, and read its twin",
                 "usher device provision --registration-id press-7 --cert chain.pem --cert-key key.pem --transport amqp --twin",
+            ),
+            (
+                "Have a certificate issued and use it at the hub",
+                "usher device provision --registration-id press-7 --key dGhlIGRldmljZSdzIGtleQ== --csr ./identity --twin",
             ),
         ],
     ),
@@ -137,11 +158,34 @@ pub const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ("hub list", &[("Those of a service", "usher hub list --service plant-2")]),
     ("hub update", &[("A larger share", "usher hub update hub.example --weight 5")]),
     ("hub unlink", &[("No new devices for it", "usher hub unlink hub.example")]),
+    ("ca list", &[("All", "usher ca list")]),
+    ("ca show", &[("Its certificate, for a hub that is to trust it", "usher ca show plant-certs --pem")]),
+    (
+        "ca create",
+        &[
+            ("One whose key usher makes and keeps", "usher ca create plant-certs --validity-days 30 --key-type P-384"),
+            ("One that exists", "usher ca create plant-certs --chain ca-and-root.pem --key ca.key"),
+            ("One that is asked by EST", "usher ca create plant-certs --est https://est.example --est-user usher --est-password -"),
+        ],
+    ),
+    ("ca update", &[("A longer validity from now on", "usher ca update plant-certs --validity-days 90")]),
+    ("ca delete", &[("With its key", "usher ca delete plant-certs --yes")]),
     ("audit list", &[("The last fifty changes", "usher audit list")]),
     (
         "audit verify",
         &[("Whether the log is whole, and still has what was seen before", "usher audit verify --digest 00793675959c0f2748103ee59b443938")],
     ),
+    ("keys list", &[("All", "usher keys list")]),
+    ("keys rotate", &[("After a new master key was put in front", "usher keys rotate")]),
+    ("keys renew", &[("One service's", "usher keys renew --service plant-2")]),
+    (
+        "keys make",
+        &[(
+            "In a software token",
+            "usher keys make --module /usr/lib/softhsm/libsofthsm2.so --token usher --key master-2 --pin-file /etc/usher/pin",
+        )],
+    ),
+    ("keys module", &[("Which it is", "usher keys module")]),
     ("usage", &[("The last year", "usher usage --months 12")]),
     (
         "backup",

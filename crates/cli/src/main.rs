@@ -20,6 +20,7 @@ mod operate;
 mod pages;
 mod serve;
 mod service_api;
+mod signing_request;
 
 use std::process::ExitCode;
 
@@ -64,6 +65,8 @@ fn main() -> ExitCode {
         Command::Completions(arguments) => pages::completions(&arguments),
         Command::Man(arguments) => pages::man(&arguments),
         Command::Reference => pages::reference(),
+        Command::Keys(command) => runtime.block_on(operate::run_keys(command)),
+        Command::Ca(command) => runtime.block_on(operate::run_ca(command)),
         Command::Explain(arguments) => runtime.block_on(operate::run_explain(arguments)),
         Command::Audit(command) => runtime.block_on(operate::run_audit(command)),
         Command::Usage(arguments) => runtime.block_on(operate::run_usage(arguments)),

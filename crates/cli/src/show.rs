@@ -43,6 +43,15 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     lines.join("\n")
 }
 
+/// A certificate, given as base64 of DER, in PEM.
+pub fn certificate_pem(der: &str) -> String {
+    let lines: Vec<&str> = der.as_bytes().chunks(PEM_LINE_CHARS).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+}
+
+/// Characters in a line of PEM (RFC 7468 section 2).
+const PEM_LINE_CHARS: usize = 64;
+
 #[cfg(test)]
 mod tests {
     #[test]

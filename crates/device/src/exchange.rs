@@ -94,7 +94,8 @@ pub fn register_body(profile: &Profile, payload: Option<serde_json::Value>) -> R
         Credential::Tpm(tpm) => Some(tpm.keys()),
         _ => None,
     };
-    let body = RegisterDocument { registration_id: Some(profile.registration_id.clone()), payload, tpm, ..RegisterDocument::default() };
+    let (registration_id, csr) = (Some(profile.registration_id.clone()), profile.signing_request.clone());
+    let body = RegisterDocument { registration_id, payload, tpm, csr };
     serde_json::to_vec(&body).map_err(|why| Failure::settings(why.to_string()))
 }
 

@@ -23,6 +23,8 @@ pub struct Profile {
     pub registration_id: String,
     /// How it proves that.
     pub credential: Credential,
+    /// A PKCS#10 request to send along, DER in base64, for a device that wants a certificate.
+    pub signing_request: Option<String>,
     /// The roots it trusts.
     pub trust: Arc<RootCertStore>,
 }

@@ -23,6 +23,8 @@ pub struct EnrollmentDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential_policy_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub registration_state: Option<RegistrationStateDocument>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub optional_device_information: Option<Value>,
@@ -244,6 +246,9 @@ pub struct RegistrationStateDocument {
     pub x509: Option<X509RegistrationDocument>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub symmetric_key: Option<SymmetricKeyRegistrationDocument>,
+    /// DER in base64, leaf first, root last; told with an operation that issued it, and never in a look-up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issued_certificate_chain: Option<Vec<String>>,
 }
 
 /// The TPM part of a registration state.
@@ -300,6 +305,7 @@ pub struct RegisterDocument {
     pub tpm: Option<TpmDocument>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<Value>,
+    /// A PKCS#10 certificate signing request, DER in base64 without PEM lines.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub csr: Option<String>,
 }

@@ -7,7 +7,9 @@
 pub mod allocation_question;
 pub mod attempt;
 pub mod ca_certificate;
+pub mod certification;
 pub mod clock;
+pub mod credential_policy;
 pub mod document;
 pub mod enrollment;
 pub mod error;

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::{
     DeviceId, HubName, OperationId, RegistrationId, Secret, Timestamp,
     allocation_question::Question,
+    certification::{Certification, HeldCertificate},
     enrollment::{CertificateInfo, EnrollmentRef},
     hub_device::{DeviceSpec, InitialTwin},
 };
@@ -31,6 +32,9 @@ pub struct Registration {
     /// What a TPM's answers are sealed with; `None` for devices without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tpm: Option<TpmRegistration>,
+    /// The certificate that it was told last; `None` for devices that never sent a signing request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<HeldCertificate>,
     /// Where it stands.
     pub state: State,
 }
@@ -204,6 +208,9 @@ pub struct Operation {
     /// What the webhook is asked, until it has chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<Box<Question>>,
+    /// The certificate that the device asked for, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certification: Option<Box<Certification>>,
 }
 
 /// What an operation does.

@@ -9,6 +9,17 @@ pub const DEFAULT_GROUP: &str = "usher";
 /// The location of services that were made without one.
 pub const DEFAULT_LOCATION: &str = "local";
 
+/// A resource group that was made by itself (azure-rest-api-specs: ResourceGroup). Services name their group whether or not it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceGroup {
+    /// Its name, as it was first spelled.
+    pub name: String,
+    /// Where it is said to be; never changes.
+    pub location: String,
+    /// The operator's own words about it.
+    pub tags: BTreeMap<String, String>,
+}
+
 /// A managed resource's own description (azure-rest-api-specs: ProvisioningServiceDescription, without its properties).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -58,6 +58,8 @@ pub struct ServiceLimits {
     pub individual_enrollments: Option<u32>,
     /// Enrollment groups with X.509 attestation held.
     pub x509_groups: Option<u32>,
+    /// Registrations held: devices that have registered and were not deleted.
+    pub registrations_held: Option<u32>,
 }
 
 impl ServiceLimits {
@@ -68,11 +70,18 @@ impl ServiceLimits {
         polls_per_device: Some(Rate::of(5, 10)),
         individual_enrollments: Some(1_000_000),
         x509_groups: Some(100),
+        registrations_held: Some(1_000_000),
     };
 
     /// None at all, for development and CI, where waiting proves nothing.
-    pub const NONE: Self =
-        Self { operations: None, registrations: None, polls_per_device: None, individual_enrollments: None, x509_groups: None };
+    pub const NONE: Self = Self {
+        operations: None,
+        registrations: None,
+        polls_per_device: None,
+        individual_enrollments: None,
+        x509_groups: None,
+        registrations_held: None,
+    };
 
     /// Seconds after which a device is asked to poll again while its assignment is under way: within its rate, and at least 1.
     ///

@@ -18,6 +18,7 @@ use usher_store::{Expect, Op};
 
 use crate::{
     claim::Claim,
+    csr,
     denial::Denial,
     draft::{Case, draft},
     engine::Engine,
@@ -99,6 +100,7 @@ impl Engine {
             && !transition::is_abandoned(operation, now)
             && enabled
         {
+            csr::joins(document, operation)?;
             story.trail.passed("operation", "An operation of this device is under way already; this request joins it.");
             return Ok(Accepted::Settled(known.clone()));
         }
@@ -114,6 +116,7 @@ impl Engine {
         let (applicant, expect) = (application.applicant(), application.expect());
         let Application { tenant, claim, document, admitted: Admitted { proven, enrollment, .. }, known, operation_id, also, now } =
             application;
+        let wanted = csr::wanted(&tenant.registry, claim, document, &enrollment, story).await?;
         let old = known.map(|known| known.value);
         // Only a webhook is told the ETag.
         let enrollment_etag = match &enrollment.allocation {
@@ -122,10 +125,11 @@ impl Engine {
         };
         let (service, enrollment, old_ref, latency) = (&tenant.service, &enrollment, old.as_ref(), self.latency.as_ref());
         let case = Case { service, enrollment, enrollment_etag, proven: &proven, old: old_ref, claim, document, latency };
-        let operation = draft(&case, operation_id, || self.hub_keys(), now, &mut story.trail)?;
+        let mut operation = draft(&case, operation_id, || self.hub_keys(), now, &mut story.trail)?;
+        csr::apply(&mut operation, wanted, enrollment, old_ref);
         let applicant = Applicant { tpm: tpm::remember(&proven, primary_key(&operation)), ..applicant };
         let begun = transition::begin(old, applicant, operation, now);
-        let etag = tenant.registry.save_registration(&begun, expect, also).await?;
+        let etag = save(tenant, &begun, expect, also).await?;
         Ok(Accepted::Begun(Versioned { value: begun, etag }))
     }
 
@@ -170,6 +174,17 @@ enum Accepted {
     Settled(Versioned<Registration>),
 }
 
+/// Writes the record; a device's first one counts against what the service may hold.
+async fn save(tenant: &Tenant, registration: &Registration, expect: Expect, also: Vec<Op>) -> Result<u64, Denial> {
+    match expect {
+        Expect::Absent => tenant
+            .save_first_registration(registration, also)
+            .await
+            .map_err(|error| Denial { mend: error.code.mend().into(), ..Denial::open("registration.save", error) }),
+        _ => Ok(tenant.registry.save_registration(registration, expect, also).await?),
+    }
+}
+
 fn primary_key(operation: &Operation) -> Option<Secret> {
     match &operation.device.credential {
         DeviceCredential::SymmetricKeys { primary, .. } | DeviceCredential::TpmKeys { primary, .. } => Some(primary.clone()),
@@ -183,7 +198,7 @@ async fn refuse_disabled(application: Application<'_>, story: &mut Story) -> Res
     let (applicant, expect) = (application.applicant(), application.expect());
     let Application { tenant, claim, known, operation_id, also, now, .. } = application;
     let refused = transition::refuse_disabled(known.map(|known| known.value), applicant, operation_id, now);
-    let etag = tenant.registry.save_registration(&refused, expect, also).await?;
+    let etag = save(tenant, &refused, expect, also).await?;
     let mend = "Enable the enrollment, or leave it: a disabled entry blocks the device on purpose.";
     warn!(tracking_id = %claim.tracking_id, id_scope = %claim.id_scope, registration_id = %claim.claimed_id,
         check = "enrollment.disabled", mend, "registration refused");

@@ -19,8 +19,18 @@ pub fn operation_status(registration: &Registration, etag: &str) -> OperationSta
     OperationStatusDocument {
         operation_id: registration.state.operation_id().to_string(),
         status: registration.state.word().to_owned(),
-        registration_state: Some(device_state(registration, etag)),
+        registration_state: Some(RegistrationStateDocument {
+            issued_certificate_chain: issued_chain(registration),
+            ..device_state(registration, etag)
+        }),
     }
+}
+
+/// The certificate that this operation issued. A later one that issues none has none to tell.
+fn issued_chain(registration: &Registration) -> Option<Vec<String>> {
+    let State::Assigned { operation_id, .. } = &registration.state else { return None };
+    let held = registration.certificate.as_ref().filter(|held| held.operation_id == *operation_id)?;
+    Some(held.chain.certificates.clone())
 }
 
 /// The registration as the device is told it, with the part of its attestation.

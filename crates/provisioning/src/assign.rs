@@ -197,6 +197,7 @@ mod tests {
             initial_twin: twin("initial"),
             plan: None,
             question: None,
+            certification: None,
         }
     }
 

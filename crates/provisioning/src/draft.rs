@@ -77,6 +77,7 @@ pub fn draft(
         initial_twin: enrollment.initial_twin.clone().unwrap_or_default(),
         plan,
         question,
+        certification: None,
     })
 }
 

@@ -10,6 +10,7 @@ use usher_domain::{
     document::{OperationStatusDocument, RegisterDocument},
 };
 use usher_hub::Hubs;
+use usher_issuance::{ExternalAuthority, NoExternalAuthority};
 use usher_latency::LatencyMap;
 use usher_registry::{Directory, Tenant, wire_etag};
 use usher_webhook::AllocationWebhook;
@@ -39,6 +40,7 @@ pub struct Engine {
     pub(crate) resting: Arc<Semaphore>,
     pub(crate) latency: Arc<LatencyMap>,
     pub(crate) journal: Option<Journal>,
+    pub(crate) external: Arc<dyn ExternalAuthority>,
 }
 
 /// Everything the engine reaches the world through.
@@ -59,7 +61,7 @@ impl Engine {
     /// An engine over these ports.
     pub fn new(ports: Ports) -> Self {
         let (running, resting) = (Arc::new(Semaphore::new(OPERATIONS_MAX)), Arc::new(Semaphore::new(RESTING_MAX)));
-        Self { ports: Arc::new(ports), running, resting, latency: Arc::default(), journal: None }
+        Self { ports: Arc::new(ports), running, resting, latency: Arc::default(), journal: None, external: Arc::new(NoExternalAuthority) }
     }
 
     /// The engine with what is known of latency, for allocation by it. Without, hubs in this process are near and nothing is known of

@@ -32,9 +32,17 @@ const STRANGERS_IN_BATCH: usize = 16;
 /// Between two batches. One attempt alone is written at once; many gather meanwhile and share a commit.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Sees every attempt as it is told, whether it is kept or not. It is called while a device waits: it must be quick.
+pub trait Watcher: Send + Sync + 'static {
+    /// An attempt of a service's device, by the service's tenant number; 0 where no service has its ID scope. One that goes on is told
+    /// again at its end, under the same tracking ID.
+    fn saw(&self, tenant: u32, attempt: &Attempt);
+}
+
 /// A node's journal. Cheap to clone.
 #[derive(Clone)]
 pub struct Journal {
+    watcher: Option<Arc<dyn Watcher>>,
     sender: mpsc::Sender<Message>,
     counts: Arc<Counts>,
 }
@@ -65,11 +73,20 @@ impl Journal {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         let counts = Arc::new(Counts::default());
         tokio::spawn(write(receiver, Arc::clone(&counts)));
-        Self { sender, counts }
+        Self { watcher: None, sender, counts }
+    }
+
+    /// The same with someone who watches.
+    #[must_use]
+    pub fn watched_by(self, watcher: Arc<dyn Watcher>) -> Self {
+        Self { watcher: Some(watcher), ..self }
     }
 
     /// Takes an attempt in, or drops it where too many wait. `known` says whether the service knows the device. Never waits.
     pub fn keep(&self, registry: &Registry, known: bool, attempt: Attempt) {
+        if let Some(watcher) = &self.watcher {
+            watcher.saw(registry.tenant().0, &attempt);
+        }
         if !known && self.counts.strangers.load(Ordering::Relaxed) >= STRANGERS_WAITING_MAX {
             self.counts.dropped.fetch_add(1, Ordering::Relaxed);
             return;

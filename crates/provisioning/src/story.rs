@@ -10,7 +10,7 @@ use usher_domain::{
 
 use usher_registry::{Registry, Tenant};
 
-use crate::{ask::Decided, claim::Claim, denial::Denial, tell_place};
+use crate::{ask::Decided, certify::Certified, claim::Claim, denial::Denial, tell_place};
 
 /// An attempt under way. It goes along with the work, from hand to hand.
 #[derive(Clone)]
@@ -111,6 +111,16 @@ impl Story {
             },
             State::Failed { error_message, .. } if failed => self.trail.failed("webhook", error_message.clone()),
             _ => {}
+        }
+    }
+
+    /// The certificate authority was asked, with this outcome.
+    pub fn authority_asked(&mut self, certified: &Certified) {
+        match certified {
+            Certified::GoOn(_) => self.trail.passed("certificate", "The certificate is issued and saved with the operation."),
+            Certified::Wait { why, .. } => self.trail.failed("certificate", format!("{why} It is asked again.")),
+            Certified::Failed(_, why) => self.trail.failed("certificate", why.clone()),
+            Certified::NotHere => {}
         }
     }
 

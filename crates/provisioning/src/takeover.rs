@@ -68,8 +68,11 @@ impl Engine {
             return Ok(false);
         }
         let Ok(permit) = Arc::clone(&self.running).try_acquire_owned() else { return Ok(false) };
+        let operation_id = operation.id.clone();
         let Some(held) = worker::claim_operation(self, tenant, record).await else { return Ok(false) };
-        let mut story = Story::of_take_over(tenant, id, self.new_tracking_id(), self.now());
+        let tracking_id = self.new_tracking_id();
+        info!(%tracking_id, id_scope = %tenant.service.id_scope, registration_id = %id, %operation_id, "operation taken over");
+        let mut story = Story::of_take_over(tenant, id, tracking_id, self.now());
         let (engine, tenant) = (self.clone(), tenant.clone());
         tokio::spawn(async move { worker::work(&engine, &tenant, held, permit, &mut story).await });
         Ok(true)

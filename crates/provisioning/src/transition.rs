@@ -3,7 +3,10 @@
 
 use usher_domain::{
     HubName, OperationId, RegistrationId, Timestamp,
+    certification::{Certification, HeldCertificate, IssuedChain, Stage},
+    credential_policy::HubAuthentication,
     enrollment::EnrollmentRef,
+    hub_device::DeviceCredential,
     registration::{
         Assignment, DataPlan, FORMER_HUBS_MAX, Operation, Plan, ProofSummary, Registration, STRAYS_MAX, State, Stray, TpmRegistration,
     },
@@ -33,9 +36,9 @@ pub fn begin(old: Option<Registration>, applicant: Applicant, operation: Operati
     // An abandoned operation that is not taken over may have made the device where it was meant to go.
     let old = old.map(|old| failed(old, 0, String::new(), now));
     let previous = old.as_ref().and_then(|old| old.state.assignment().cloned());
-    let Kept { created_at, former_hubs, strays } = Kept::of(old, now);
+    let Kept { created_at, former_hubs, strays, certificate } = Kept::of(old, now);
     let state = State::Assigning { operation: Box::new(operation), previous };
-    Registration { registration_id, enrollment, proof, created_at, updated_at: now, former_hubs, strays, tpm, state }
+    Registration { registration_id, enrollment, proof, created_at, updated_at: now, former_hubs, strays, tpm, certificate, state }
 }
 
 /// Records that a proven device was refused, since its enrollment is disabled.
@@ -43,8 +46,8 @@ pub fn refuse_disabled(old: Option<Registration>, applicant: Applicant, operatio
     let previous = old.as_ref().and_then(|old| old.state.assignment().cloned());
     let state = State::Disabled { operation_id, previous };
     let Applicant { registration_id, enrollment, proof, tpm } = applicant;
-    let Kept { created_at, former_hubs, strays } = Kept::of(old, now);
-    Registration { registration_id, enrollment, proof, created_at, updated_at: now, former_hubs, strays, tpm, state }
+    let Kept { created_at, former_hubs, strays, certificate } = Kept::of(old, now);
+    Registration { registration_id, enrollment, proof, created_at, updated_at: now, former_hubs, strays, tpm, certificate, state }
 }
 
 /// The operation under way, where there is one.
@@ -80,6 +83,25 @@ pub fn decided(mut registration: Registration, answer: Answer, now: Timestamp) -
     registration
 }
 
+/// Records the certificate that was issued: the operation has it now, and nobody signs another one for it. On the hub the device proves
+/// itself by it, and until its next registration by the one before as well: it may go on with that until it has taken the new one.
+pub fn certified(mut registration: Registration, chain: IssuedChain, now: Timestamp) -> Registration {
+    let State::Assigning { operation, .. } = &mut registration.state else { return registration };
+    let Some(certification) = operation.certification.as_mut().filter(|found| matches!(found.stage, Stage::Wanted { .. })) else {
+        return registration;
+    };
+    let before = registration.certificate.as_ref().map(|held| held.chain.sha256_thumbprint.clone());
+    let primary = chain.sha256_thumbprint.clone();
+    let secondary = before.filter(|before| *before != primary);
+    operation.device.credential = match certification.hub_authentication {
+        HubAuthentication::Thumbprint => DeviceCredential::Thumbprints { primary, secondary },
+        HubAuthentication::CertificateAuthority => DeviceCredential::CertificateAuthority,
+    };
+    operation.lease_until = now.plus_millis(LEASE_MS);
+    certification.stage = Stage::Issued(chain);
+    registration
+}
+
 /// Puts the webhook's next turn off. Whoever comes first once the lease has ended asks again: no node waits all that time.
 pub fn put_off(mut registration: Registration, failed: bool, pause_ms: i64, now: Timestamp) -> Registration {
     if let State::Assigning { operation, .. } = &mut registration.state {
@@ -96,13 +118,16 @@ struct Kept {
     created_at: Timestamp,
     former_hubs: Vec<HubName>,
     strays: Vec<Stray>,
+    certificate: Option<HeldCertificate>,
 }
 
 impl Kept {
     fn of(old: Option<Registration>, now: Timestamp) -> Self {
         match old {
-            Some(old) => Self { created_at: old.created_at, former_hubs: old.former_hubs, strays: old.strays },
-            None => Self { created_at: now, former_hubs: Vec::new(), strays: Vec::new() },
+            Some(old) => {
+                Self { created_at: old.created_at, former_hubs: old.former_hubs, strays: old.strays, certificate: old.certificate }
+            }
+            None => Self { created_at: now, former_hubs: Vec::new(), strays: Vec::new(), certificate: None },
         }
     }
 }
@@ -123,9 +148,15 @@ pub fn assigned(registration: Registration, plan: &Plan, strays: Vec<Stray>, now
         let excess = former_hubs.len().saturating_sub(FORMER_HUBS_MAX);
         former_hubs.drain(..excess);
     }
+    let certificate = match operation.certification.map(|certification| *certification) {
+        Some(Certification { stage: Stage::Issued(chain), hub_authentication, .. }) => {
+            Some(HeldCertificate { operation_id: operation.id.clone(), hub_authentication, chain })
+        }
+        _ => registration.certificate,
+    };
     let assignment = Assignment { hub: plan.hub.clone(), device_id: operation.device.device_id, payload: plan.payload.clone() };
     let state = State::Assigned { operation_id: operation.id, assignment, substatus: plan.substatus };
-    Registration { former_hubs, strays, updated_at: now, state, ..registration }
+    Registration { former_hubs, strays, updated_at: now, certificate, state, ..registration }
 }
 
 /// Settles an operation as failed. The device stays where it was, and may have come to be where it was meant to go as well: a hub
@@ -191,6 +222,7 @@ mod tests {
             initial_twin: InitialTwin::default(),
             plan: None,
             question: None,
+            certification: None,
         }
     }
 

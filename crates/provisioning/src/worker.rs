@@ -18,6 +18,7 @@ use usher_store::Expect;
 use crate::{
     ask::{self, Decided},
     assign::{Attempt, Reach, carry_out, remove_stray},
+    certify::{self, Certified},
     engine::Engine,
     story::{self, Story},
     transition,
@@ -72,6 +73,7 @@ impl Worker<'_> {
         let Some(operation) = transition::running(&self.record.value).cloned() else { return ControlFlow::Break(()) };
         match &operation.plan {
             None => self.ask(&operation, story).await,
+            Some(_) if certify::is_due(&operation) => self.certify(&operation, story).await,
             Some(plan) => self.attempt(&operation, plan, story).await,
         }
     }
@@ -100,6 +102,21 @@ impl Worker<'_> {
         }
     }
 
+    /// Has the device's key certified, where it asked for that: before the hub is told which certificate will come.
+    async fn certify(&mut self, operation: &Operation, story: &mut Story) -> ControlFlow<()> {
+        let certified = certify::certify(self.engine, &self.tenant, &self.record, operation).await;
+        story.authority_asked(&certified);
+        match certified {
+            Certified::GoOn(further) => {
+                self.record = further;
+                ControlFlow::Continue(())
+            }
+            Certified::Wait { at_least_s, .. } => self.wait(at_least_s, story).await,
+            Certified::Failed(failed, _) => self.settle(failed, false).await,
+            Certified::NotHere => ControlFlow::Break(()),
+        }
+    }
+
     /// Does what the plan says at the hub.
     async fn attempt(&mut self, operation: &Operation, plan: &Plan, story: &mut Story) -> ControlFlow<()> {
         let asked_at = self.engine.now();
@@ -118,13 +135,18 @@ impl Worker<'_> {
             }
             Step::Wait { why, at_least_s } => {
                 info!(operation_id = %operation.id, attempt = operation.attempts, detail = why, "hub not ready; trying again");
-                self.engine.keep(story, story::outcome_of(&self.record.value));
-                let pause = self.next_pause(at_least_s);
-                self.rest(pause).await?;
-                self.tenant = as_it_is_now(self.engine, self.tenant.clone()).await;
-                self.hold().await
+                self.wait(at_least_s, story).await
             }
         }
+    }
+
+    /// Rests before the next attempt, and takes the operation again.
+    async fn wait(&mut self, at_least_s: Option<u32>, story: &Story) -> ControlFlow<()> {
+        self.engine.keep(story, story::outcome_of(&self.record.value));
+        let pause = self.next_pause(at_least_s);
+        self.rest(pause).await?;
+        self.tenant = as_it_is_now(self.engine, self.tenant.clone()).await;
+        self.hold().await
     }
 
     /// Removes the device from where it is no longer to be; returns where it could not be.

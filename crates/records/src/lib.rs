@@ -11,5 +11,5 @@ mod vault;
 
 pub use error::RecordError;
 pub use opener::Opener;
-pub use tenant_keys::{Rotation, rotate_master};
+pub use tenant_keys::{Rotation, UnderMaster, rotate_master, try_masters, under_masters};
 pub use vault::{Page, Vault, Versioned};

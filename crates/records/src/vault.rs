@@ -1,10 +1,10 @@
 //! One tenant's records.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_lc_rs::rand;
 use serde::{Serialize, de::DeserializeOwned};
-use usher_seal::{MasterKey, SealError, TenantKeys};
+use usher_seal::{MasterKeys, SealError, TenantKeys};
 use usher_store::{Expect, Key, Op, Range, Space, Store, Stored, TenantId};
 
 use crate::{RecordError, tenant_keys};
@@ -38,15 +38,35 @@ pub struct Vault(Arc<Inner>);
 
 struct Inner {
     store: Arc<dyn Store>,
-    keys: TenantKeys,
+    masters: MasterKeys,
+    /// Read again where a record was sealed with a data key that another node added since.
+    keys: RwLock<Arc<TenantKeys>>,
     tenant: TenantId,
 }
 
 impl Vault {
     /// Opens a tenant's vault; makes its keys where it has none yet. Safe against another node doing the same.
-    pub async fn open_tenant(store: Arc<dyn Store>, master: &MasterKey, tenant: TenantId) -> Result<Self, RecordError> {
-        let keys = tenant_keys::open_or_make(store.as_ref(), master, tenant).await?;
-        Ok(Self(Arc::new(Inner { store, keys, tenant })))
+    pub async fn open_tenant(store: Arc<dyn Store>, masters: impl Into<MasterKeys>, tenant: TenantId) -> Result<Self, RecordError> {
+        let masters = masters.into();
+        let keys = tenant_keys::open_or_make(store.as_ref(), &masters, tenant).await?;
+        Ok(Self(Arc::new(Inner { store, masters, keys: RwLock::new(Arc::new(keys)), tenant })))
+    }
+
+    /// Gives the tenant a fresh data key, which seals from now on, here at once, on other nodes as soon as they meet it. What older ones
+    /// sealed stays readable. Returns how many data keys there are.
+    ///
+    /// # Errors
+    /// [`SealError::TooManyKeys`] where there are as many as there may be.
+    pub async fn renew_data_key(&self) -> Result<usize, RecordError> {
+        let count = tenant_keys::renew(self.0.store.as_ref(), &self.0.masters, self.0.tenant).await?;
+        self.read_keys_again().await?;
+        Ok(count)
+    }
+
+    pub(crate) async fn read_keys_again(&self) -> Result<(), RecordError> {
+        let keys = tenant_keys::open_or_make(self.0.store.as_ref(), &self.0.masters, self.0.tenant).await?;
+        *self.0.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        Ok(())
     }
 
     /// Whose records these are.
@@ -87,13 +107,20 @@ impl Vault {
     }
 
     fn blind(&self, space: Space, name: &[u8]) -> [u8; usher_seal::BLIND_BYTES] {
-        self.0.keys.index().blind(space.0, name)
+        self.keys().index().blind(space.0, name)
     }
 
     /// One record.
     pub async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<Versioned<T>>, RecordError> {
         let stored = self.0.store.get(key).await?;
-        stored.map(|stored| self.open(key.space, &key.key, &stored)).transpose()
+        let Some(stored) = stored else { return Ok(None) };
+        match self.open(key.space, &key.key, &stored) {
+            Err(RecordError::Seal(SealError::UnknownKey { .. })) => {
+                self.read_keys_again().await?;
+                self.open(key.space, &key.key, &stored).map(Some)
+            }
+            outcome => outcome.map(Some),
+        }
     }
 
     /// A page of the records under `prefix`, those after `after`. An empty prefix lists the whole space.
@@ -107,8 +134,13 @@ impl Vault {
         let limit = limit.clamp(1, usher_store::SCAN_MAX);
         let found = self.0.store.scan(Range { space, tenant: self.0.tenant, prefix, after, limit }).await?;
         let full = found.len() == limit;
-        let items = found.into_iter().map(|(key, stored)| self.open(space, &key, &stored).map(|value| (key, value)));
-        let items: Vec<_> = items.collect::<Result<_, RecordError>>()?;
+        let open_all = || found.iter().map(|(key, stored)| self.open(space, key, stored).map(|value| (key.clone(), value)));
+        let mut items: Result<Vec<_>, RecordError> = open_all().collect();
+        if matches!(items, Err(RecordError::Seal(SealError::UnknownKey { .. }))) {
+            self.read_keys_again().await?;
+            items = open_all().collect();
+        }
+        let items = items?;
         let next = if full { items.last().map(|(key, _)| key.clone()) } else { None };
         Ok(Page { items, next })
     }
@@ -121,7 +153,7 @@ impl Vault {
         if deepest(text.get(1..).unwrap_or_default()) > NESTING_MAX {
             return Err(RecordError::Invalid(format!("a record that nests deeper than {NESTING_MAX} levels could not be read again")));
         }
-        let body = self.0.keys.seal(&place(self.0.tenant, key.space, &key.key, etag), &text)?;
+        let body = self.keys().seal(&place(self.0.tenant, key.space, &key.key, etag), &text)?;
         Ok((Op::Put { key, expect, etag, body }, etag))
     }
 
@@ -135,13 +167,13 @@ impl Vault {
         Ok(self.0.store.counter(key).await?)
     }
 
-    pub(crate) fn keys(&self) -> &TenantKeys {
-        &self.0.keys
+    pub(crate) fn keys(&self) -> Arc<TenantKeys> {
+        Arc::clone(&self.0.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn open<T: DeserializeOwned>(&self, space: Space, key: &[u8], stored: &Stored) -> Result<Versioned<T>, RecordError> {
         let corrupt = |detail: String| RecordError::Corrupt { space, detail };
-        let text = self.0.keys.open(&place(self.0.tenant, space, key, stored.etag), &stored.body).map_err(|error| match error {
+        let text = self.keys().open(&place(self.0.tenant, space, key, stored.etag), &stored.body).map_err(|error| match error {
             SealError::Malformed | SealError::NotAuthentic => corrupt(error.to_string()),
             other => RecordError::Seal(other),
         })?;

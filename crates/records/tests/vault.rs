@@ -9,8 +9,8 @@ use std::{
     sync::Arc,
 };
 
-use usher_records::{RecordError, Rotation, Vault, rotate_master};
-use usher_seal::{MasterKey, SealError};
+use usher_records::{RecordError, Rotation, UnderMaster, Vault, rotate_master, try_masters, under_masters};
+use usher_seal::{MasterKey, MasterKeys, SealError};
 use usher_store::{
     Expect, Key, Op, Space, Store, TenantId,
     memory::{Fault, MemoryStore},
@@ -99,6 +99,7 @@ async fn nodes_that_open_a_new_tenant_at_once_share_its_keys() {
 async fn a_new_master_key_takes_over_all_tenants_and_touches_no_record() {
     let store = memory();
     let (old, new) = (MasterKey::generate().unwrap(), MasterKey::generate().unwrap());
+    let both = MasterKeys::new(new.clone(), vec![old.clone()]);
     for tenant in 1..=40 {
         let mine = vault(&store, &old, tenant).await;
         let (op, _) = mine.put(mine.key(SPACE, "device"), Expect::Absent, &tenant).unwrap();
@@ -106,8 +107,13 @@ async fn a_new_master_key_takes_over_all_tenants_and_touches_no_record() {
     }
     let open_since_before = vault(&store, &old, 7).await;
     let before = store.get(&open_since_before.key(SPACE, "device")).await.unwrap();
-    assert_eq!(rotate_master(store.as_ref(), &old, &new).await, Ok(Rotation { rewrapped: 40, already: 0 }));
-    assert_eq!(rotate_master(store.as_ref(), &old, &new).await, Ok(Rotation { rewrapped: 0, already: 40 }), "it can be repeated");
+    let under = |check, tenants| vec![UnderMaster { check, held: false, tenants, data_keys: tenants }];
+    assert_eq!(under_masters(store.as_ref()).await.unwrap(), under(old.check(), 40));
+    assert_eq!(try_masters(store.as_ref(), &both).await, Ok(()));
+    assert!(try_masters(store.as_ref(), &(&new).into()).await.is_err());
+    assert_eq!(rotate_master(store.as_ref(), &both).await, Ok(Rotation { rewrapped: 40, already: 0 }));
+    assert_eq!(rotate_master(store.as_ref(), &both).await, Ok(Rotation { rewrapped: 0, already: 40 }), "it can be repeated");
+    assert_eq!(under_masters(store.as_ref()).await.unwrap(), under(new.check(), 40));
     for tenant in 1..=40 {
         let mine = vault(&store, &new, tenant).await;
         assert_eq!(mine.get::<u32>(&mine.key(SPACE, "device")).await.unwrap().unwrap().value, tenant);
@@ -123,15 +129,43 @@ async fn an_interrupted_change_of_the_master_key_is_finished_by_the_next() {
     let store = MemoryStore::default();
     let shared: Arc<dyn Store> = Arc::new(store.clone());
     let (old, new) = (MasterKey::generate().unwrap(), MasterKey::generate().unwrap());
+    let both = MasterKeys::new(new.clone(), vec![old.clone()]);
     for tenant in 1..=5 {
         vault(&shared, &old, tenant).await;
     }
     store.fail_next([Fault::After]);
-    assert!(matches!(rotate_master(&store, &old, &new).await, Err(RecordError::Unavailable(_))));
-    assert_eq!(rotate_master(&store, &old, &new).await, Ok(Rotation { rewrapped: 4, already: 1 }));
-    let stranger = MasterKey::generate().unwrap();
-    let refused = rotate_master(&store, &stranger, &stranger).await;
+    assert!(matches!(rotate_master(&store, &both).await, Err(RecordError::Unavailable(_))));
+    assert_eq!(rotate_master(&store, &both).await, Ok(Rotation { rewrapped: 4, already: 1 }));
+    let refused = rotate_master(&store, &MasterKey::generate().unwrap().into()).await;
     assert_eq!(refused, Err(RecordError::Seal(SealError::WrongMasterKey)));
+}
+
+#[tokio::test]
+async fn a_renewed_data_key_is_met_by_nodes_that_do_not_know_it_yet() {
+    let (store, master) = (memory(), MasterKey::generate().unwrap());
+    let (here, there, listing, token) = (
+        vault(&store, &master, 1).await,
+        vault(&store, &master, 1).await,
+        vault(&store, &master, 1).await,
+        vault(&store, &master, 1).await,
+    );
+    let write = async |at: &Vault, name: &str| {
+        let (op, _) = at.put(at.key(SPACE, name), Expect::Absent, &name).unwrap();
+        at.commit(vec![op]).await.unwrap();
+    };
+    write(&here, "before").await;
+    assert_eq!(here.renew_data_key().await, Ok(2));
+    write(&here, "after").await;
+    write(&there, "by the old one").await;
+    for name in ["before", "after", "by the old one"] {
+        for at in [&here, &there] {
+            assert_eq!(at.get::<String>(&at.key(SPACE, name)).await.unwrap().unwrap().value, name);
+        }
+    }
+    assert_eq!(listing.page::<String>(SPACE, &[], None, 10).await.unwrap().items.len(), 3);
+    let sealed = here.seal_token("query", b"place").unwrap();
+    assert_eq!(token.open_token("query", &sealed).await.unwrap(), b"place");
+    assert_eq!(under_masters(store.as_ref()).await.unwrap()[0].data_keys, 2);
 }
 
 #[tokio::test]
@@ -162,15 +196,15 @@ async fn tokens_open_for_their_purpose_and_tenant_only() {
     let (store, master) = (memory(), MasterKey::generate().unwrap());
     let (mine, theirs) = (vault(&store, &master, 1).await, vault(&store, &master, 2).await);
     let token = mine.seal_token("enrollments", b"place").unwrap();
-    assert_eq!(mine.open_token("enrollments", &token).unwrap(), b"place");
-    assert_eq!(mine.open_token("groups", &token), None);
-    assert_eq!(theirs.open_token("enrollments", &token), None);
+    assert_eq!(mine.open_token("enrollments", &token).await.unwrap(), b"place");
+    assert_eq!(mine.open_token("groups", &token).await, None);
+    assert_eq!(theirs.open_token("enrollments", &token).await, None);
     for made_up in ["made up", "", "AAAA", &"A".repeat(10_000)] {
-        assert_eq!(mine.open_token("enrollments", made_up), None);
+        assert_eq!(mine.open_token("enrollments", made_up).await, None);
     }
     let mut altered = token.into_bytes();
     altered[20] = if altered[20] == b'A' { b'B' } else { b'A' };
-    assert_eq!(mine.open_token("enrollments", std::str::from_utf8(&altered).unwrap()), None);
+    assert_eq!(mine.open_token("enrollments", std::str::from_utf8(&altered).unwrap()).await, None);
     assert!(matches!(mine.seal_token("enrollments", &[0; 400]), Err(RecordError::Invalid(_))), "it could not be taken back");
 }
 
@@ -187,7 +221,7 @@ async fn nothing_written_is_readable_on_disk() {
     let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(&folder).unwrap());
     let master = MasterKey::generate().unwrap();
     let mine = vault(&store, &master, 1).await;
-    let mut words = vec![master.to_base64().to_string(), "reported".into(), "primaryKey".into()];
+    let mut words = vec![master.to_base64().unwrap().to_string(), "reported".into(), "primaryKey".into()];
     // More than a memtable, so that both the journal and the tables are searched.
     for n in 0..1_200 {
         let (id, group, hub) = (format!("Registration-{n}"), format!("group-{n}"), format!("hub-{n}.example"));

@@ -56,6 +56,7 @@ impl Tenant {
             let old = self.registry.enrollment(kind, &id).await.map_err(service_error)?;
             terms.check(old.as_ref().map(|old| old.etag))?;
             let old_value = old.as_ref().map(|old| &old.value);
+            self.registry.check_policy_of(document).await?;
             let uploaded = self.registry.uploaded_for(document).await?;
             let new = Incoming { kind, service: &self.service, old: old_value, uploaded: &uploaded, now }.read(path_id, document)?;
             let (mut ops, etag) = self.registry.enrollment_ops(kind, &id, old.as_ref(), &new).await?;

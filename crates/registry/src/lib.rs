@@ -6,10 +6,12 @@
 //! store: a reader sees all of it or nothing. There is no HTTP in here; refusals are the service's errors ready to be told.
 
 mod attempts;
+mod browse;
 mod bulk;
 mod ca_certificates;
 mod challenges;
 mod change;
+mod credential_policies;
 mod delete;
 mod directory;
 mod etag;
@@ -30,10 +32,11 @@ mod telling;
 mod usage;
 
 pub use attempts::ATTEMPTS_KEPT;
+pub use browse::{Counts, Found};
 pub use bulk::{BulkMode, BulkRequest};
 pub use ca_certificates::CaCertificates;
 pub use challenges::{CHALLENGE_LIFETIME_MS, Challenge};
-pub use directory::{Directory, SERVICES_MAX, Tenant, Written};
+pub use directory::{Directory, RESOURCE_GROUPS_MAX, SERVICES_MAX, Tenant, Written};
 pub use etag::{IfMatch, wire_etag};
 pub use incoming::{bulk_from_json, document_from_json};
 pub use kind::Kind;

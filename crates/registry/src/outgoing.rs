@@ -34,6 +34,7 @@ pub(crate) fn enrollment(record: &Enrollment, etag: u64, keys: Keys) -> Enrollme
         attestation: Some(attestation(&record.attestation, keys)),
         capabilities: Some(CapabilitiesDocument { iot_edge: record.iot_edge }),
         iot_hub_host_name: record.iot_hub_host_name.as_ref().map(ToString::to_string),
+        credential_policy_name: record.credential_policy.clone(),
         initial_twin: record.initial_twin.as_ref().map(initial_twin),
         etag: Some(wire_etag(etag)),
         provisioning_status: Some(record.status),

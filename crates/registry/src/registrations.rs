@@ -80,7 +80,7 @@ impl Registry {
         let group_id = Kind::Group.fold(group_id)?;
         let purpose = format!("registrations {group_id}");
         let prefix = self.vault.parent_prefix(spaces::REGISTRATION_BY_GROUP, &group_id);
-        let after = self.position(&purpose, page)?;
+        let after = self.position(&purpose, page).await?;
         let (entries, next) = self.listed::<RegistrationId>(spaces::REGISTRATION_BY_GROUP, &prefix, after.as_deref(), page.items()).await?;
         let mut items = Vec::with_capacity(entries.len());
         for (_, entry) in entries {
@@ -99,6 +99,7 @@ impl Registry {
         if_match.check(Some(found.etag))?;
         let mut ops = vec![Op::Delete { key: self.registration_key(&id), expect: Expect::Etag(found.etag) }];
         ops.extend(self.index_ops(Some(&found.value), None).map_err(service_error)?);
+        ops.push(self.release_registration());
         ops.push(self.meter(now));
         self.vault.commit(ops).await.map_err(service_error)
     }

@@ -1,6 +1,6 @@
 //! The tables of this crate. Their numbers are part of the disk format: never change or reuse one. This crate owns 1 to 31.
 //!
-//! The first four hold records of the system itself (tenant 0), the others a service's own.
+//! Those below 8 hold records of the system itself (tenant 0), the others a service's own.
 
 use usher_store::Space;
 
@@ -15,6 +15,9 @@ pub const SERVICE_BY_HOST: Space = Space(4);
 
 /// Deleted services whose records are still to be erased, by tenant number.
 pub const DELETED: Space = Space(5);
+
+/// Resource groups that were made by themselves, by name.
+pub const RESOURCE_GROUPS: Space = Space(6);
 
 /// Individual enrollments by registration ID.
 pub const INDIVIDUAL: Space = Space(8);
@@ -45,13 +48,17 @@ pub const INDIVIDUAL_BY_REFERENCE: Space = Space(20);
 
 /// Counters: how many enrollments of a kind are held. Beside each, while its limit is near, the record that guards it.
 pub const HELD: Space = Space(24);
+/// Credential policies by name.
+pub const CREDENTIAL_POLICY: Space = Space(26);
+/// One record: the names of all credential policies.
+pub const CREDENTIAL_POLICIES: Space = Space(27);
 /// Attempts of devices that the service knows, under their registration IDs.
 pub const ATTEMPT: Space = Space(28);
 /// A bounded number of places for attempts under other registration IDs.
 pub const STRANGER_ATTEMPTS: Space = Space(29);
 
 /// The tables of records that a service has of its own; its counters are no records.
-pub const OF_A_SERVICE: [Space; 15] = [
+pub const OF_A_SERVICE: [Space; 17] = [
     INDIVIDUAL,
     GROUP,
     GROUP_BY_SIGNER,
@@ -65,6 +72,8 @@ pub const OF_A_SERVICE: [Space; 15] = [
     GROUP_BY_REFERENCE,
     INDIVIDUAL_BY_REFERENCE,
     HELD,
+    CREDENTIAL_POLICY,
+    CREDENTIAL_POLICIES,
     ATTEMPT,
     STRANGER_ATTEMPTS,
 ];

@@ -68,7 +68,7 @@ impl Registry {
         now: Timestamp,
     ) -> Result<Listing<EnrollmentDocument>, ServiceError> {
         let purpose = kind.noun();
-        let mut after = self.position(purpose, page)?;
+        let mut after = self.position(purpose, page).await?;
         let (mut items, mut looked_at) = (Vec::new(), 0);
         loop {
             let (entries, next) = self.listed::<Enrollment>(kind.space(), &[], after.as_deref(), page.items()).await?;
@@ -99,7 +99,7 @@ impl Registry {
     }
 
     /// The document of a record, with the device's registration where it has one.
-    async fn told(&self, found: &Versioned<Enrollment>) -> Result<EnrollmentDocument, ServiceError> {
+    pub(crate) async fn told(&self, found: &Versioned<Enrollment>) -> Result<EnrollmentDocument, ServiceError> {
         let mut document = outgoing::enrollment(&found.value, found.etag, outgoing::Keys::Hidden);
         document.registration_state = self.state_of_subject(&found.value).await?;
         Ok(document)
@@ -121,10 +121,10 @@ impl Registry {
         Ok((page.items, next))
     }
 
-    pub(crate) fn position(&self, purpose: &str, page: &PageRequest) -> Result<Option<Vec<u8>>, ServiceError> {
+    pub(crate) async fn position(&self, purpose: &str, page: &PageRequest) -> Result<Option<Vec<u8>>, ServiceError> {
         let Some(token) = page.continuation.as_deref().filter(|token| !token.is_empty()) else { return Ok(None) };
         let why = "The continuation token is not one of this listing's. Start again without it.";
-        self.vault.open_token(purpose, token).map(Some).ok_or_else(|| ServiceError::with(ErrorCode::BadRequest, why))
+        self.vault.open_token(purpose, token).await.map(Some).ok_or_else(|| ServiceError::with(ErrorCode::BadRequest, why))
     }
 
     pub(crate) fn continuation(&self, purpose: &str, next: Option<Vec<u8>>) -> Result<Option<String>, ServiceError> {

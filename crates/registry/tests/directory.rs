@@ -99,3 +99,23 @@ async fn services_made_at_the_same_time_get_numbers_of_their_own() {
     numbers.dedup();
     assert!(!made.is_empty() && numbers.len() == made.len(), "{made:?}");
 }
+
+fn resource_group(name: &str, location: &str) -> usher_domain::resource::ResourceGroup {
+    usher_domain::resource::ResourceGroup { name: name.into(), location: location.into(), tags: Default::default() }
+}
+
+#[tokio::test]
+async fn resource_groups_are_made_once_and_keep_name_and_location() {
+    let world = world().await;
+    let (made, created) = world.directory.put_resource_group(&resource_group("Works", "westeurope")).await.unwrap();
+    assert!(created && made.name == "Works");
+    let mut tagged = resource_group("WORKS", "West Europe");
+    tagged.tags.insert("site".into(), "north".into());
+    let (changed, created) = world.directory.put_resource_group(&tagged).await.unwrap();
+    assert!(!created && changed.name == "Works" && changed.location == "westeurope" && changed.tags == tagged.tags);
+    let moved = world.directory.put_resource_group(&resource_group("works", "local")).await.unwrap_err();
+    assert_eq!(moved.code, ErrorCode::Conflict);
+    assert_eq!(world.directory.resource_groups().await.unwrap(), [changed]);
+    assert!(world.directory.delete_resource_group("works").await.unwrap());
+    assert!(!world.directory.delete_resource_group("works").await.unwrap());
+}

@@ -109,3 +109,18 @@ async fn one_service_being_full_is_nothing_to_another() {
     assert_eq!(make(&world.tenant, ["a".into(), "b".into()].into_iter()).await, 1);
     assert_eq!(make(&other, ["a".into(), "b".into()].into_iter()).await, 1);
 }
+
+#[tokio::test]
+async fn registrations_are_counted_from_the_first_to_the_deletion() {
+    let world = limited(ServiceLimits { registrations_held: Some(1), ..ServiceLimits::NONE }).await;
+    let first = world::assigning("a", usher_domain::enrollment::EnrollmentRef::Individual);
+    world.tenant.save_first_registration(&first, Vec::new()).await.unwrap();
+    let again = world.tenant.save_first_registration(&first, Vec::new()).await.map_err(|error| error.code);
+    assert_eq!(again, Err(ErrorCode::QuotaExceeded));
+    let second = world::assigning("b", usher_domain::enrollment::EnrollmentRef::Individual);
+    let full = world.tenant.save_first_registration(&second, Vec::new()).await.unwrap_err();
+    assert!(full.code == ErrorCode::QuotaExceeded && full.message.contains("1 registrations"), "{}", full.message);
+    world.tenant.registry.delete_registration("a", IfMatch::Unsaid, now()).await.unwrap();
+    world.tenant.save_first_registration(&second, Vec::new()).await.unwrap();
+    assert_eq!(world.tenant.registry.registrations_held().await.unwrap(), 1);
+}

@@ -42,9 +42,10 @@ fn parse(file: File) -> Result<MasterKey, KeyError> {
 /// (A rename would replace the other's key, under which it may already have sealed.)
 fn make(path: &Path) -> Result<MasterKey, KeyError> {
     let key = MasterKey::generate().map_err(|_| KeyError::Module)?;
+    let text = key.to_base64().ok_or(KeyError::Module)?;
     let beside = path.with_extension(format!("{:016x}.new", random()?));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside).map_err(KeyError::Io)?;
-    let written = file.write_all(key.to_base64().as_bytes()).and_then(|()| file.sync_all());
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
     let linked = written.and_then(|()| fs::hard_link(&beside, path));
     fs::remove_file(&beside).map_err(KeyError::Io)?;
     match linked {
@@ -86,7 +87,7 @@ mod tests {
         assert!(matches!(read(&path, false), Err(KeyError::Io(_))));
         let made = read(&path, true).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(made.key() == read(&path, true).unwrap().key());
+        assert!(made.bytes() == read(&path, true).unwrap().bytes());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(read(&path, true), Err(KeyError::Exposed)));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
@@ -105,7 +106,7 @@ mod tests {
             let makers: Vec<_> = (0..16).map(|_| scope.spawn(|| read(&path, true).unwrap())).collect();
             makers.into_iter().map(|maker| maker.join().unwrap()).collect()
         });
-        assert!(keys.windows(2).all(|pair| pair[0].key() == pair[1].key()));
+        assert!(keys.windows(2).all(|pair| pair[0].bytes() == pair[1].bytes()));
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "only the key is left in the folder");
         fs::remove_dir_all(folder).unwrap();
     }

@@ -4,7 +4,7 @@ use std::{fmt, io, path::PathBuf};
 
 use zeroize::Zeroizing;
 
-use crate::{MasterKey, key_file};
+use crate::MasterKey;
 
 /// Gives the master key, once, at the start.
 pub trait KeySource {
@@ -29,6 +29,8 @@ pub enum KeyError {
     Exposed,
     /// It is not base64 of 32 bytes.
     NotAKey,
+    /// A token does not give it for use; in words, with what to do.
+    Token(String),
     /// There is no randomness to make one from.
     Module,
 }
@@ -40,6 +42,7 @@ impl fmt::Display for KeyError {
             Self::Unset { variable } => write!(f, "the environment variable {variable} is not set"),
             Self::Exposed => f.write_str("others than its owner may read it: chmod 600 it"),
             Self::NotAKey => f.write_str("it must hold base64 of 32 bytes"),
+            Self::Token(why) => f.write_str(why),
             Self::Module => f.write_str("the cryptographic module failed"),
         }
     }
@@ -57,7 +60,7 @@ pub struct KeyFile {
 
 impl KeySource for KeyFile {
     fn master_key(&self) -> Result<MasterKey, KeyError> {
-        key_file::read(&self.path, self.create)
+        MasterKey::from_file(&self.path, self.create)
     }
 }
 
@@ -73,7 +76,8 @@ impl KeySource for EnvironmentKey {
             std::env::VarError::NotPresent => KeyError::Unset { variable: self.variable.clone() },
             std::env::VarError::NotUnicode(_) => KeyError::NotAKey,
         })?;
-        MasterKey::from_base64(&Zeroizing::new(text)).ok_or(KeyError::NotAKey)
+        let key = MasterKey::from_base64(&Zeroizing::new(text)).ok_or(KeyError::NotAKey)?;
+        Ok(key.told(format!("environment variable {}", self.variable)))
     }
 }
 

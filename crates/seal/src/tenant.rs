@@ -2,25 +2,27 @@
 
 use std::collections::BTreeMap;
 
+use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
 use crate::{
-    IndexKey, MasterKey, SealError, SecretBytes,
-    master::CHECK_BYTES,
+    IndexKey, MasterKey, SealError, SecretBytes, wrapped,
     xaes::{self, NONCE_BYTES, TAG_BYTES},
 };
 
 /// First byte of a sealed record.
 const RECORD_VERSION: u8 = 1;
-/// First byte of wrapped keys.
-const WRAPPED_VERSION: u8 = 1;
 /// First byte of the ring of keys, inside the wrapping.
 const RING_VERSION: u8 = 1;
 /// `version (1) || data key (4) || nonce (24)`
 const FRAME_BYTES: usize = 1 + 4 + NONCE_BYTES;
 
 /// A data key on the ring: `number (4) || key (32)`.
-const ENTRY_BYTES: usize = 4 + 32;
+pub(crate) const ENTRY_BYTES: usize = 4 + 32;
+/// What comes before them: `version (1) || index key (32)`.
+pub(crate) const RING_HEAD_BYTES: usize = 1 + 32;
+/// Data keys that a tenant may have had: renewed each month, they last for twenty years.
+pub const DATA_KEYS_MAX: usize = 240;
 
 /// A tenant's data keys and index key.
 #[derive(Clone)]
@@ -38,16 +40,35 @@ impl TenantKeys {
     }
 
     /// Adds a fresh data key and seals with it from now on. Older ones still open what they sealed.
+    ///
+    /// # Errors
+    /// [`SealError::TooManyKeys`] after [`DATA_KEYS_MAX`].
     pub fn rotate_data_key(&mut self) -> Result<(), SealError> {
+        if self.data.len() >= DATA_KEYS_MAX {
+            return Err(SealError::TooManyKeys);
+        }
         let next = self.current.checked_add(1).ok_or(SealError::Module)?;
         self.data.insert(next, SecretBytes::generate()?);
         self.current = next;
         Ok(())
     }
 
+    /// Data keys on the ring.
+    pub fn data_keys(&self) -> usize {
+        self.data.len()
+    }
+
     /// Blinds names.
     pub fn index(&self) -> &IndexKey {
         &self.index
+    }
+
+    /// A key that authenticates data for one purpose, and tells nothing about these. It stays the same when the
+    /// master key or the data key changes. HMAC-SHA-256 of the purpose's name under the index key: no
+    /// blinded name can be one, since a zero follows the space there.
+    pub fn authentication_key(&self, purpose: &str) -> hmac::Key {
+        let root = hmac::Key::new(hmac::HMAC_SHA256, self.index.bytes().expose());
+        hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&root, &[b"usher authentication: ", purpose.as_bytes()].concat()).as_ref())
     }
 
     /// Seals a record: `version || data key || nonce || ciphertext || tag`, 45 bytes more than the text. `place` is bound to it.
@@ -77,39 +98,29 @@ impl TenantKeys {
         xaes::open(key, nonce, place, body.to_vec())
     }
 
-    /// These keys, sealed under the master key for `tenant`: `version || master key's check (8) || nonce || ciphertext || tag`.
+    /// These keys, wrapped under the master key for `tenant`, in the shapes of [`crate::inspect`].
     ///
     /// # Errors
-    /// Where the cryptographic module fails.
+    /// Where the cryptographic module or the master key's token fails.
     pub fn wrap(&self, master: &MasterKey, tenant: u32) -> Result<Vec<u8>, SealError> {
         // With room for the tag, so that no plain copy is left behind by growing.
-        let mut ring = Zeroizing::new(Vec::with_capacity(1 + 32 + self.data.len() * ENTRY_BYTES + TAG_BYTES));
+        let mut ring = Zeroizing::new(Vec::with_capacity(RING_HEAD_BYTES + self.data.len() * ENTRY_BYTES + TAG_BYTES));
         ring.push(RING_VERSION);
         ring.extend_from_slice(self.index.bytes().expose());
         for (id, key) in &self.data {
             ring.extend_from_slice(&id.to_be_bytes());
             ring.extend_from_slice(key.expose());
         }
-        let nonce = xaes::seal(master.key(), &place(tenant), &mut ring)?;
-        Ok([[WRAPPED_VERSION].as_slice(), &master.check(), &nonce, &ring].concat())
+        wrapped::wrap(master, &place(tenant), ring)
     }
 
     /// Keys wrapped for `tenant`.
     ///
     /// # Errors
     /// [`SealError::WrongMasterKey`] where another master key wrapped them, [`SealError::NotAuthentic`] where they were altered or are
-    /// another tenant's.
+    /// another tenant's, [`SealError::Unreachable`] where the master key's token does not answer.
     pub fn unwrap(master: &MasterKey, tenant: u32, wrapped: &[u8]) -> Result<Self, SealError> {
-        let (version, rest) = wrapped.split_first().ok_or(SealError::Malformed)?;
-        let (check, rest) = rest.split_first_chunk::<CHECK_BYTES>().ok_or(SealError::Malformed)?;
-        let (nonce, body) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(SealError::Malformed)?;
-        if *version != WRAPPED_VERSION {
-            return Err(SealError::Malformed);
-        }
-        let opened = xaes::open(master.key(), nonce, &place(tenant), body.to_vec());
-        // The check is not sealed. It only explains why the keys do not open; where they do, it does not matter.
-        let ring = opened.map_err(|error| if *check == master.check() { error } else { SealError::WrongMasterKey })?;
-        let ring = Zeroizing::new(ring);
+        let ring = wrapped::unwrap(master, &place(tenant), wrapped)?;
         let (version, rest) = ring.split_first().ok_or(SealError::Malformed)?;
         let (index, rest) = rest.split_first_chunk::<32>().ok_or(SealError::Malformed)?;
         if *version != RING_VERSION || rest.is_empty() || rest.len() % ENTRY_BYTES != 0 {
@@ -174,7 +185,7 @@ mod tests {
         let wrapped = TenantKeys::generate().unwrap().wrap(&master, 7).unwrap();
         assert_eq!(TenantKeys::unwrap(&other, 7, &wrapped).err(), Some(SealError::WrongMasterKey));
         assert_eq!(TenantKeys::unwrap(&master, 8, &wrapped).err(), Some(SealError::NotAuthentic));
-        for at in 1 + CHECK_BYTES..wrapped.len() {
+        for at in 1 + crate::CHECK_BYTES..wrapped.len() {
             let mut bent = wrapped.clone();
             bent[at] ^= 1;
             assert_eq!(TenantKeys::unwrap(&master, 7, &bent).err(), Some(SealError::NotAuthentic), "byte {at}");
@@ -188,9 +199,22 @@ mod tests {
     fn wrapped_keys_hold_no_key_readably() {
         let (master, keys) = (MasterKey::generate().unwrap(), TenantKeys::generate().unwrap());
         let wrapped = keys.wrap(&master, 7).unwrap();
-        for secret in [master.key(), keys.index.bytes(), &keys.data[&1]] {
+        for secret in [master.bytes().unwrap(), keys.index.bytes(), &keys.data[&1]] {
             assert!(!wrapped.windows(8).any(|window| secret.expose().windows(8).any(|part| part == window)));
         }
+    }
+
+    #[test]
+    fn authentication_keys_differ_by_purpose_and_tenant_and_survive_rotations() {
+        let (old, new) = (MasterKey::generate().unwrap(), MasterKey::generate().unwrap());
+        let keys = TenantKeys::generate().unwrap();
+        let tag = |keys: &TenantKeys, purpose: &str| hmac::sign(&keys.authentication_key(purpose), b"data").as_ref().to_vec();
+        let mut again = TenantKeys::unwrap(&old, 0, &keys.wrap(&old, 0).unwrap()).unwrap();
+        again.rotate_data_key().unwrap();
+        let again = TenantKeys::unwrap(&new, 0, &again.wrap(&new, 0).unwrap()).unwrap();
+        assert_eq!(tag(&keys, "one"), tag(&again, "one"));
+        assert_ne!(tag(&keys, "one"), tag(&keys, "two"));
+        assert_ne!(tag(&keys, "one"), tag(&TenantKeys::generate().unwrap(), "one"));
     }
 
     #[test]

@@ -93,6 +93,31 @@ mod tests {
         assert_eq!(hex(&vector(0x03, b"c2sp.org/XAES-256-GCM")), "986ec1832593df5443a179437fd083bf3fdb41abd740a21f71eb769d");
     }
 
+    /// What one data key has to bear at the very most: 10^10 records, each with a fresh random nonce. The bound is NIST's for random IVs
+    /// (SP 800-38D section 8.3): the chance that any nonce repeats stays below 2^-32.
+    #[test]
+    fn ten_thousand_million_writes_come_near_no_bound() {
+        const WRITES: f64 = 1e10;
+        let chance_of_a_repeat = |bits: i32| WRITES * WRITES / 2.0 / 2.0_f64.powi(bits);
+        let whole = chance_of_a_repeat(8 * NONCE_BYTES as i32);
+        assert!(whole < 2.0_f64.powi(-32) && whole < 1e-37, "{whole:e}");
+        // Even that two records share a derived key, which alone would be harmless, is not to be expected.
+        let derived = chance_of_a_repeat(8 * HEAD as i32);
+        assert!(derived < 1e-8, "{derived:e}");
+        // Plain GCM under one key would be past its bound.
+        assert!(chance_of_a_repeat(8 * NONCE_LEN as i32) > 2.0_f64.powi(-32));
+    }
+
+    #[test]
+    fn each_nonce_is_new_in_both_halves() {
+        let key = SecretBytes::generate().unwrap();
+        let nonces: Vec<_> = (0..1000).map(|_| seal(&key, b"", &mut Vec::new()).unwrap()).collect();
+        for half in [0..HEAD, HEAD..NONCE_BYTES] {
+            let distinct: std::collections::HashSet<_> = nonces.iter().map(|nonce| nonce[half.clone()].to_vec()).collect();
+            assert_eq!(distinct.len(), nonces.len(), "{half:?}");
+        }
+    }
+
     #[test]
     fn any_changed_bit_is_noticed() {
         let key = SecretBytes::generate().unwrap();

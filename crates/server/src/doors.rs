@@ -10,7 +10,7 @@ use usher_hub_embedded::EmbeddedHubs;
 use usher_provisioning::Engine;
 use usher_registry::Directory;
 
-use crate::linked_hubs::LinkedHubs;
+use crate::{console::Console, linked_hubs::LinkedHubs};
 
 /// Everything a connection can be led to.
 pub struct Doors {
@@ -32,4 +32,6 @@ pub struct Doors {
     pub hub_rest: HubRest,
     /// All hubs that devices can be sent to.
     pub linked_hubs: Arc<LinkedHubs>,
+    /// The web console.
+    pub console: Console,
 }

@@ -89,11 +89,20 @@ impl Visit {
         if path == "/health" {
             return Response::new(Bytes::from_static(b"{\"status\":\"ready\"}"));
         }
+        if usher_console::claims(path) {
+            return self.doors.console.answer(&self.doors, self.peer.address.ip(), request).await;
+        }
+        if path == "/" && usher_console::guard::wants_page(request.headers()) {
+            return usher_console::answer::redirect();
+        }
         if path == "/ready" {
             return ready::answer(&self.doors).await;
         }
         if path == usher_api_service::OPENAPI_PATH {
             return usher_api_service::openapi();
+        }
+        if path == usher_api_management::OPENAPI_PATH {
+            return usher_api_management::openapi();
         }
         if path == "/metrics" {
             return metrics::answer(&self.doors, request.headers()).await;

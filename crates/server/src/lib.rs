@@ -3,7 +3,9 @@
 
 mod ambient;
 mod amqp;
+mod console;
 pub mod copies;
+mod cryptography;
 pub mod dev;
 mod dev_ca;
 mod dev_limits;
@@ -36,6 +38,8 @@ mod trust;
 mod webhook;
 mod wiring;
 
+pub use ambient::{SystemClock, SystemEntropy};
+pub use cryptography::Cryptography;
 pub use dev::{DevOptions, Running};
 pub use linked_hubs::LinkedHubs;
 pub use links::{InvalidLink, RemoteLink};
@@ -43,3 +47,5 @@ pub use manifest::Manifest;
 pub use oidc::{OidcOptions, parse_claim};
 pub use start::StartError;
 pub use usher_api_management::oidc::OidcSettings;
+pub use usher_seal_pkcs11::{Pin, TokenSettings, make_key};
+pub use wiring::owner;

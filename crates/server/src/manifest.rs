@@ -23,6 +23,9 @@ pub struct Manifest {
     pub hubs: Vec<HubEndpoint>,
     /// The root certificate to trust, relative to the file's folder.
     pub trust: String,
+    /// Where a browser finds the console; empty in files of early versions.
+    #[serde(default)]
+    pub console: String,
 }
 
 /// Where devices connect to.

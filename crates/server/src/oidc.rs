@@ -3,9 +3,16 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, StatusCode, header::ACCEPT};
-use usher_api_management::oidc::{BoxFuture, KeySource, Oidc, OidcSettings, discovery};
-use usher_domain::clock::Clock;
+use http::{
+    Request, StatusCode,
+    header::{ACCEPT, CONTENT_TYPE},
+};
+use tokio::sync::Mutex;
+use usher_api_management::oidc::{
+    BoxFuture, KeySource, Oidc, OidcSettings,
+    discovery::{self, Endpoints},
+};
+use usher_domain::{Timestamp, clock::Clock};
 use usher_outbound::{Bounds, Client};
 
 use crate::{StartError, trust::outgoing};
@@ -45,12 +52,67 @@ struct IssuerKeys {
 impl IssuerKeys {
     async fn get(&self, url: &str) -> Result<Bytes, String> {
         let request = Request::get(url).header(ACCEPT, "application/json").body(Bytes::new());
-        let request = request.map_err(|_| format!("{url:.200} is no URL"))?;
+        self.send(url, request.map_err(|_| format!("{url:.200} is no URL"))?).await
+    }
+
+    async fn send(&self, url: &str, request: Request<Bytes>) -> Result<Bytes, String> {
         let response = self.client.send(request, BOUNDS).await.map_err(|why| why.to_string())?;
         match response.status() {
             StatusCode::OK => Ok(response.into_body()),
             status => Err(format!("{url:.200} answers {status}")),
         }
+    }
+}
+
+/// An issuer's description is read again after this time, in seconds.
+const DESCRIPTION_FRESH_S: i64 = 3600;
+
+/// The issuer as a place to sign in at (docs/console.md).
+pub struct IssuerLogin {
+    issuer: IssuerKeys,
+    client_id: String,
+    /// What it said last, and when. The lock is held over a request, so that there is one at a time.
+    described: Mutex<Option<(Timestamp, Endpoints)>>,
+}
+
+impl IssuerLogin {
+    /// The configured issuer, if there is one. Asks it nothing yet.
+    pub fn new(options: Option<&OidcOptions>) -> Result<Option<Self>, StartError> {
+        let Some(OidcOptions { settings, trust }) = options else { return Ok(None) };
+        let issuer = IssuerKeys { issuer: settings.issuer.clone(), client: outgoing(trust, "--oidc-trust")?.client };
+        Ok(Some(Self { issuer, client_id: settings.audience.clone(), described: Mutex::default() }))
+    }
+
+    /// This server as the issuer's client, asked for by this host.
+    pub fn as_client<'a>(&'a self, host: &'a str) -> usher_console::oidc::Client<'a> {
+        usher_console::oidc::Client { id: &self.client_id, host }
+    }
+
+    /// Where people log in and codes are exchanged.
+    ///
+    /// # Errors
+    /// In words for the log.
+    pub async fn endpoints(&self, now: Timestamp) -> Result<Endpoints, String> {
+        let mut described = self.described.lock().await;
+        if let Some((_, endpoints)) =
+            described.as_ref().filter(|(at, _)| (0..DESCRIPTION_FRESH_S).contains(&now.secs().saturating_sub(at.secs())))
+        {
+            return Ok(endpoints.clone());
+        }
+        let document = self.issuer.get(&discovery::url(&self.issuer.issuer)).await?;
+        let endpoints = discovery::endpoints(&self.issuer.issuer, &document)?;
+        *described = Some((now, endpoints.clone()));
+        Ok(endpoints)
+    }
+
+    /// Sends the form that exchanges a code.
+    ///
+    /// # Errors
+    /// In words for the log.
+    pub async fn exchange(&self, form: String, now: Timestamp) -> Result<Bytes, String> {
+        let url = self.endpoints(now).await?.token;
+        let request = Request::post(&url).header(ACCEPT, "application/json").header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        self.issuer.send(&url, request.body(Bytes::from(form)).map_err(|_| format!("{url:.200} is no URL"))?).await
     }
 }
 

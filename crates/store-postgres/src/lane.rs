@@ -94,7 +94,7 @@ impl Lane {
 
     async fn attempt(&mut self, group: &[Request]) -> Result<Vec<Result<(), StoreError>>, (Failure, Vec<Result<(), StoreError>>)> {
         let undone = |fault| (Failure::Undone(fault), Vec::new());
-        let session = match self.session.take().filter(|session| !session.is_closed()) {
+        let session = match self.session.take().filter(|session| !session.is_over()) {
             Some(session) => session,
             None => Session::open(&self.target).await.map_err(undone)?,
         };
@@ -113,6 +113,8 @@ impl Lane {
         };
         let marker = Marker::new(tenant).map_err(undone)?;
         match write(&session, self.slot, &marker, self.marks.answered(marker.tenant), &changes).await {
+            // Confirmed by the database, but for a warning that it may be lost yet.
+            Ok(()) if let Err(fault) = session.is_confirmed() => Err((Failure::Unknown(fault, marker), outcomes)),
             Ok(()) => {
                 self.marks.swap(marker);
                 self.session = Some(session);
@@ -135,7 +137,7 @@ impl Lane {
     }
 
     async fn settle(&mut self, marker: &Marker) -> Result<Fate, Fault> {
-        let session = match self.session.take().filter(|session| !session.is_closed()) {
+        let session = match self.session.take().filter(|session| !session.is_over()) {
             Some(session) => session,
             None => Session::open(&self.target).await?,
         };

@@ -5,8 +5,11 @@
 //! and fixed in number: what is asked at once goes over them without waiting for each other's answers. Everything is tried again, for
 //! a bounded time, where a conflict, a lost connection or a restart of the database is in the way.
 
+mod barrier;
+mod durability;
 mod error;
 mod fault;
+mod hosts;
 mod judge;
 mod lane;
 mod marker;
@@ -77,6 +80,7 @@ impl PostgresStore {
         let target = Target::parse(address, options.password.as_deref())?;
         session::within(OPEN_MAX, async {
             let client = session::connect(&target).await?;
+            durability::check(&client, target.hosts.len()).await;
             Ok(schema::migrate(&client).await)
         })
         .await

@@ -4,7 +4,8 @@
 //! inserts a row of its own, its marker, under a random ID. To settle a lost answer, the same row is inserted from outside, as a
 //! fence. The database lets one of both be: a marker that is there means that the commit took place; a fence that is there means that it
 //! never will, even if the server has its statements still before it. An insertion waits for a transaction that has not ended, so the
-//! answer is never early.
+//! answer is never early. A marker that is there is written anew, so that the answer waits for synchronous standbys: the commit may be
+//! on one server only, which has just been promoted or restarted, or told to wait no longer.
 //!
 //! A lane deletes its marker with the next commit, so the table stays as small as there are lanes and tenants. Fences and what dead
 //! processes leave are swept after a day, when whatever they were against has long been ended by the server's time-outs.
@@ -46,16 +47,11 @@ impl Marker {
 
     /// Settles what became of it.
     pub async fn settle(&self, session: &Session) -> Result<Fate, Fault> {
-        match session.execute(&session.statements.fence, &[&self.tenant, &self.id]).await {
-            Ok(_) => Ok(Fate::NeverHappens),
-            Err(fault) if fault.kind == Kind::Taken => {
-                // Its own marker, or a fence of ours whose answer was lost in turn.
-                let rows = session.query(&session.statements.marked, &[&self.tenant, &self.id]).await?;
-                let row = rows.first().ok_or_else(|| Fault::passing("a marker is gone before its time"))?;
-                Ok(if row.try_get(0)? { Fate::NeverHappens } else { Fate::Happened })
-            }
-            Err(fault) => Err(fault),
-        }
+        // Its own marker, or a fence of ours, whose answer may have been lost in turn.
+        let rows = session.query(&session.statements.fence, &[&self.tenant, &self.id]).await?;
+        session.is_confirmed()?;
+        let row = rows.first().ok_or_else(|| Fault::passing("a fence does not tell what it is against"))?;
+        Ok(if row.try_get(0)? { Fate::NeverHappens } else { Fate::Happened })
     }
 }
 

@@ -67,7 +67,7 @@ impl Readers {
 
     async fn session(&self, slot: &Mutex<Option<Arc<Session>>>) -> Result<Arc<Session>, Fault> {
         let mut held = slot.lock().await;
-        if let Some(session) = held.as_ref().filter(|session| !session.is_closed()) {
+        if let Some(session) = held.as_ref().filter(|session| !session.is_over()) {
             return Ok(Arc::clone(session));
         }
         let session = Arc::new(Session::open(&self.target).await?);

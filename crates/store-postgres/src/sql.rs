@@ -10,8 +10,24 @@ pub const SETTINGS: &str = "SET statement_timeout = 5000; SET idle_in_transactio
 /// Plans made while a table is small would else go on scanning it once it is large. Databases without this setting refuse it, which
 /// does no harm.
 pub const NO_SCANS: &str = "SET enable_seqscan = off";
-/// What is acknowledged is durable, also where the server's default says otherwise.
-pub const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+/// What is acknowledged is durable, here and at the standbys that the server waits for, also where its default says otherwise.
+pub const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) \
+    WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')";
+/// Settings that acknowledgements rest upon, where the database has them.
+pub const PROMISES: &str = "SELECT current_setting('fsync', true), current_setting('full_page_writes', true), \
+    current_setting('synchronous_standby_names', true)";
+/// Our own connections that have waited for a synchronous standby for longer than it takes.
+pub const STUCK: &str = "SELECT 1 FROM pg_stat_activity \
+    WHERE usename = current_user AND wait_event = 'SyncRep' AND state_change < now() - INTERVAL '3 seconds' LIMIT 1";
+
+/// A commit that leaves nothing behind, in one transaction. It must write: PostgreSQL does not wait for standbys otherwise. `hex` is a
+/// random ID, so that nobody waits for another's.
+pub fn barrier(hex: &str) -> String {
+    format!(
+        "INSERT INTO usher_commits (tenant, id, fence) VALUES (0, '\\x{hex}', true); \
+        DELETE FROM usher_commits WHERE tenant = 0 AND id = '\\x{hex}'"
+    )
+}
 
 /// Begins a commit. Rows that are judged are locked first, so this level is enough; a stronger one only makes more commits try again.
 pub const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
@@ -43,10 +59,10 @@ pub const ADD: &str = "INSERT INTO usher_counters (tenant, key, slot, n) \
 
 /// Marks a commit as having taken place.
 pub const MARK: &str = "INSERT INTO usher_commits (tenant, id, fence) VALUES ($1, $2, false)";
-/// Sees to it that a commit whose answer was lost never takes place, unless it has.
-pub const FENCE: &str = "INSERT INTO usher_commits (tenant, id, fence) VALUES ($1, $2, true)";
-/// Whose mark is there.
-pub const MARKED: &str = "SELECT fence FROM usher_commits WHERE tenant = $1 AND id = $2";
+/// Sees to it that a commit whose answer was lost never takes place, unless it has; tells which. It writes in both cases, so that the
+/// answer comes when standbys have confirmed what it is about.
+pub const FENCE: &str = "INSERT INTO usher_commits (tenant, id, fence) VALUES ($1, $2, true) \
+    ON CONFLICT (tenant, id) DO UPDATE SET fence = usher_commits.fence RETURNING fence";
 /// A mark whose commit was answered.
 pub const UNMARK: &str = "DELETE FROM usher_commits WHERE tenant = $1 AND id = $2";
 /// Marks that processes left behind which ended without notice. Whatever they belonged to has ended long ago: see [`SETTINGS`].

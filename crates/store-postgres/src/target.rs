@@ -1,10 +1,13 @@
 //! Where the database is and how it is reached: the address that an operator writes.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
 use tokio_postgres::config::{Config, Host, SslMode};
 
-use crate::{OpenError, tls::Tls};
+use crate::{OpenError, hosts, tls::Tls};
 
 /// Time to connect to one host, TCP, TLS and log-in. Enough for a distant one, short of a caller's patience.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -14,8 +17,10 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 /// A database.
 #[derive(Clone)]
 pub struct Target {
-    /// Host, user, password, database.
-    pub config: Config,
+    /// User, password and database at each host, of which one is the primary.
+    pub hosts: Vec<Config>,
+    /// Which of them was found to be the primary last.
+    pub primary: Arc<AtomicUsize>,
     /// `None` where the operator wants none.
     pub tls: Option<Tls>,
 }
@@ -25,7 +30,8 @@ impl Target {
     ///
     /// `sslmode` is `disable` or `verify-full`, which is also what `require` and `verify-ca` become: TLS that does not know whom it
     /// talks to protects nothing. Without it, TLS is used except through a Unix socket. `sslrootcert` names a PEM file with the
-    /// roots; the system's are trusted without it. The rest is as `tokio-postgres` has it, several hosts included.
+    /// roots; the system's are trusted without it. The rest is as `tokio-postgres` has it, several hosts included; a host must take
+    /// writes, whether `target_session_attrs` says so or not.
     ///
     /// # Errors
     /// Where it cannot be read, or leaves open whether TLS is wanted.
@@ -71,7 +77,7 @@ impl Target {
         if config.get_application_name().is_none() {
             config.application_name("usher");
         }
-        Ok(Self { config, tls })
+        Ok(Self { hosts: hosts::each(&config), primary: Arc::default(), tls })
     }
 }
 
@@ -79,7 +85,9 @@ impl Target {
     /// The same under another name, so that it is not taken for a node.
     pub fn named(&self, name: &str) -> Self {
         let mut target = self.clone();
-        target.config.application_name(name);
+        for host in &mut target.hosts {
+            host.application_name(name);
+        }
         target
     }
 }
@@ -92,9 +100,10 @@ mod tests {
     #[test]
     fn an_address_says_who_where_and_whether_tls() {
         let target = Target::parse("postgres://u:p%40@db.example:6432/usher?sslmode=disable", None).unwrap();
-        assert_eq!(target.config.get_user(), Some("u"));
-        assert_eq!(target.config.get_password(), Some(b"p@".as_slice()));
-        assert_eq!((target.config.get_dbname(), target.config.get_ports()), (Some("usher"), [6432].as_slice()));
+        let [host] = target.hosts.as_slice() else { panic!("one host") };
+        assert_eq!(host.get_user(), Some("u"));
+        assert_eq!(host.get_password(), Some(b"p@".as_slice()));
+        assert_eq!((host.get_dbname(), host.get_ports()), (Some("usher"), [6432].as_slice()));
         assert!(target.tls.is_none());
         for address in ["postgres://u@db.example/usher", "postgresql://u@db/usher?sslmode=require", "postgres://u@db/?sslmode=verify-full"]
         {
@@ -102,7 +111,7 @@ mod tests {
         }
         let local = Target::parse("postgres://u@%2Frun%2Fpostgresql/usher", Some("else")).unwrap();
         assert!(local.tls.is_none());
-        assert_eq!(local.config.get_password(), Some(b"else".as_slice()));
+        assert_eq!(local.hosts[0].get_password(), Some(b"else".as_slice()));
     }
 
     #[test]

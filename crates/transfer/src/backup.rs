@@ -2,8 +2,10 @@
 //!
 //! `"usherbak" || version (2)`, then frames `kind (1) || length (4) || payload || check (8)`. The check is the beginning of SHA-256 over
 //! all bytes of the file before it, so that damage is found in the frame where it is. The last frame but one tells what there was; the
-//! last is HMAC-SHA-256, under a key that only the master key gives, over the SHA-256 of all before it.
+//! last is HMAC-SHA-256 over the SHA-256 of all before it, under a key of the system's own tenant. Those keys are the first entry of every
+//! backup, wrapped under the master key; so whoever has that, or the token that it is in, can prove the rest.
 
+mod authentication;
 mod frame;
 mod read;
 mod write;
@@ -21,8 +23,6 @@ const VERSION: u16 = 1;
 const FRAME_BYTES: usize = 1024 * 1024;
 /// Largest payload, in bytes: [`FRAME_BYTES`] and one more of the largest bodies.
 const PAYLOAD_MAX: usize = FRAME_BYTES + usher_store::BODY_BYTES_MAX + 4096;
-/// What the master key authenticates backups as.
-const PURPOSE: &str = "usher backup";
 
 /// What a frame holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -41,9 +41,12 @@ impl CopyError {
     /// A record does not open with the master key.
     pub(crate) fn sealed(error: &RecordError) -> Self {
         match error {
-            RecordError::Seal(SealError::WrongMasterKey) => {
-                Self::new(error.to_string(), "Give the master key that the records were sealed under (--master-key FILE).")
-            }
+            RecordError::Seal(SealError::WrongMasterKey) => Self::new(
+                error.to_string(),
+                "Give the master key that the records were sealed under (--master-key FILE); where several are in force, the configuration that \
+                            names them.",
+            ),
+            RecordError::Seal(SealError::Unreachable(_)) => Self::new(error.to_string(), "Mend that, and run it again."),
             _ => Self::new(format!("a sealed record does not open: {error}"), "It is damaged: restore from an earlier backup."),
         }
     }

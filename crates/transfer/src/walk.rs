@@ -1,7 +1,7 @@
 //! Going through everything once: counted, digested, opened with the master key where there is one, and its progress told.
 
 use usher_records::Opener;
-use usher_seal::MasterKey;
+use usher_seal::MasterKeys;
 use usher_store::{Entry, Snapshot};
 
 use crate::{
@@ -44,9 +44,9 @@ pub struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// With the master key, every record is opened. `of` says how many entries there are, if that is known.
-    pub fn new(snapshot: &'a mut dyn Snapshot, master: Option<&MasterKey>, stage: Stage, of: Option<u64>) -> Self {
-        Self { snapshot, opener: master.cloned().map(Opener::new), tally: Tally::new(), stage, of }
+    /// With master keys, every record is opened. `of` says how many entries there are, if that is known.
+    pub fn new(snapshot: &'a mut dyn Snapshot, masters: Option<&MasterKeys>, stage: Stage, of: Option<u64>) -> Self {
+        Self { snapshot, opener: masters.cloned().map(Opener::new), tally: Tally::new(), stage, of }
     }
 
     /// The next entries; none at the end.
@@ -56,7 +56,7 @@ impl<'a> Walk<'a> {
             let end = step.is_empty();
             step.retain(|entry| !is_marker(entry.key()));
             for entry in &step {
-                self.take(entry)?;
+                self.take(entry).await?;
             }
             progress.at(self.stage, self.tally.entries(), self.tally.bytes(), self.of);
             if end || !step.is_empty() {
@@ -65,9 +65,9 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn take(&mut self, entry: &Entry) -> Result<(), CopyError> {
+    async fn take(&mut self, entry: &Entry) -> Result<(), CopyError> {
         if let (Some(opener), Entry::Record { key, etag, body }) = (&mut self.opener, entry) {
-            opener.open(key, *etag, body).map_err(|error| CopyError::sealed(&error))?;
+            opener.open(key, *etag, body).await.map_err(|error| CopyError::sealed(&error))?;
         }
         if self.tally.add(entry) {
             return Ok(());

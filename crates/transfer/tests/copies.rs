@@ -8,7 +8,7 @@ use std::sync::{
 };
 
 use usher_records::Vault;
-use usher_seal::MasterKey;
+use usher_seal::{MasterKey, MasterKeys};
 use usher_store::{
     BoxFuture, Expect, Found, Key, Op, Range, Snapshot, Space, Store, StoreError, Stored, TenantId,
     memory::{Fault, MemoryStore},

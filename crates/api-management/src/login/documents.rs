@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::SUBSCRIPTION;
 
 /// The endpoints of this cloud, for `az cloud register --endpoint-resource-manager` (azure-cli-core: cloud.py). Names of years past stand
-/// beside today's, since versions differ in which they read.
+/// beside today's, since versions differ in which they read. The tenant is `common`, as in Azure's own document: Terraform's azurerm takes
+/// every other for an Azure Stack, which it refuses (go-azure-sdk: sdk/environments/azure_stack.go).
 pub fn endpoints(base: &str) -> Value {
     json!({
         "name": "usher",
@@ -18,7 +19,7 @@ pub fn endpoints(base: &str) -> Value {
         "authentication": {
             "loginEndpoint": base,
             "audiences": [base],
-            "tenant": SUBSCRIPTION,
+            "tenant": "common",
             "identityProvider": "AAD",
         },
         "media": base,
@@ -27,7 +28,9 @@ pub fn endpoints(base: &str) -> Value {
         "sqlManagement": base,
         "microsoftGraphResourceId": base,
         "activeDirectoryDataLake": base,
-        "suffixes": {},
+        // Terraform's azurerm does not start without names for these two, which no resource of usher needs (internal/clients/builder.go).
+        // `.invalid` leads nowhere for certain (RFC 6761 section 6.4).
+        "suffixes": { "storage": "storage.invalid", "keyVaultDns": "vault.invalid" },
     })
 }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use usher_domain::{Secret, Timestamp, TrackingId, service_limits::Rate};
@@ -71,12 +71,10 @@ impl Login {
         let (now, tracking_id) = at;
         let expected = if *route == LoginRoute::Token { "POST" } else { "GET" };
         if request.method() != expected {
-            return told(
-                405,
-                None,
-                &json!({ "error": "invalid_request", "error_description": format!("This path takes {expected}.") }),
-                tracking_id,
-            );
+            let body = json!({ "error": "invalid_request", "error_description": format!("This path takes {expected}.") });
+            let mut refusal = told(405, None, &body, tracking_id);
+            refusal.headers_mut().insert(header::ALLOW, HeaderValue::from_static(expected));
+            return refusal;
         }
         match route {
             LoginRoute::Endpoints => told(200, None, &documents::endpoints(base), tracking_id),

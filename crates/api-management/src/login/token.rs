@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use usher_domain::{Secret, Timestamp};
 
 use crate::{
-    SUBSCRIPTION,
+    CLIENT_ID, SUBSCRIPTION,
     jwt::{Jwt, seconds},
 };
 
@@ -16,12 +16,14 @@ pub const LIFETIME_S: i64 = 3600;
 const ISSUER: &str = "usher";
 const AUDIENCE: &str = "usher:management";
 
-/// A token for this client, from now on.
+/// A token for this client, from now on. `oid`, the client's ID as the directory knows it, is there so that Terraform's azurerm does not
+/// ask Microsoft Graph for it (terraform-provider-azurerm: internal/clients/auth.go).
 pub fn issue(key: &Secret, client: &str, now: Timestamp) -> Secret {
     let (begin, end) = (now.secs(), now.secs().saturating_add(LIFETIME_S));
     let head = json!({ "typ": "JWT", "alg": "HS256" });
     let claims = json!({
-        "iss": ISSUER, "aud": AUDIENCE, "tid": SUBSCRIPTION, "sub": client, "appid": client, "iat": begin, "nbf": begin, "exp": end,
+        "iss": ISSUER, "aud": AUDIENCE, "tid": SUBSCRIPTION, "sub": client, "appid": client, "oid": CLIENT_ID, "iat": begin, "nbf": begin,
+        "exp": end,
     });
     let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
     let signed = format!("{}.{}", encode(&head), encode(&claims));

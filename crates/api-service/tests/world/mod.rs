@@ -142,6 +142,7 @@ impl World {
             former_hubs: Vec::new(),
             strays: Vec::new(),
             tpm: None,
+            certificate: None,
             state,
         };
         self.tenant.registry.save_registration(&registration, Expect::Any, Vec::new()).await.unwrap();

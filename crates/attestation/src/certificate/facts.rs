@@ -126,7 +126,7 @@ fn refusal_of(extension: &X509Extension<'_>) -> Option<String> {
     (extension.critical && !is_understood(&extension.oid)).then(|| format!("{}, critical and not understood", extension.oid))
 }
 
-fn key_kind(key: &SubjectPublicKeyInfo<'_>) -> KeyKind {
+pub(crate) fn key_kind(key: &SubjectPublicKeyInfo<'_>) -> KeyKind {
     let algorithm = &key.algorithm.algorithm;
     let other = || KeyKind::Other(algorithm.to_id_string());
     if *algorithm == known::OID_SIG_ED25519 {
@@ -149,6 +149,11 @@ fn signature_kind(cert: &X509Certificate<'_>) -> SignatureKind {
     if *outer != cert.tbs_certificate.signature {
         return SignatureKind::Ambiguous;
     }
+    signature_algorithm(&outer.algorithm)
+}
+
+/// What is to be thought of a signature algorithm.
+pub(crate) fn signature_algorithm(algorithm: &Oid<'_>) -> SignatureKind {
     let weak = [
         known::OID_PKCS1_SHA1WITHRSA,
         known::OID_SHA1_WITH_RSA,
@@ -166,11 +171,11 @@ fn signature_kind(cert: &X509Certificate<'_>) -> SignatureKind {
         known::OID_SIG_ECDSA_WITH_SHA384,
         known::OID_SIG_ED25519,
     ];
-    if weak.contains(&outer.algorithm) {
+    if weak.contains(algorithm) {
         SignatureKind::WeakHash
-    } else if accepted.contains(&outer.algorithm) {
+    } else if accepted.contains(algorithm) {
         SignatureKind::Accepted
     } else {
-        SignatureKind::Other(outer.algorithm.to_id_string())
+        SignatureKind::Other(algorithm.to_id_string())
     }
 }

@@ -17,7 +17,8 @@ use usher_domain::{
 };
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
-pub(crate) use facts::{Facts, KeyKind, SignatureKind};
+pub(crate) use facts::{Facts, KeyKind, SignatureKind, key_kind, signature_algorithm};
+pub(crate) use name::single_common_name;
 
 /// Largest certificate read, in bytes of DER. Device and CA certificates have one or two KiB; the largest in practice carry RSA-8192
 /// keys and long name lists and stay below this.
@@ -101,7 +102,7 @@ impl Certificate {
     }
 
     /// Reads one to `max` certificates from such a text, in their order; PEM alone can hold several.
-    pub(crate) fn several_from_text(text: &str, max: usize) -> Result<Vec<Self>, CertificateError> {
+    pub fn several_from_text(text: &str, max: usize) -> Result<Vec<Self>, CertificateError> {
         text::to_ders(text, max)?.iter().map(|der| Self::from_der(der)).collect()
     }
 
@@ -162,6 +163,11 @@ impl Certificate {
         child.verify_signature(Some(parent.public_key())).is_ok()
     }
 
+    /// Its own key, DER of SubjectPublicKeyInfo.
+    pub fn public_key_der(&self) -> Vec<u8> {
+        X509Certificate::from_der(&self.der).map(|(_, parsed)| parsed.public_key().raw.to_vec()).unwrap_or_default()
+    }
+
     pub(crate) fn facts(&self) -> &Facts {
         &self.facts
     }
@@ -181,6 +187,6 @@ fn info(der: &[u8], parsed: &X509Certificate<'_>) -> CertificateInfo {
     }
 }
 
-fn upper_hex(bytes: &[u8]) -> String {
+pub(crate) fn upper_hex(bytes: &[u8]) -> String {
     usher_domain::ids::hex(bytes).to_ascii_uppercase()
 }

@@ -36,7 +36,7 @@ pub(super) fn text(name: &X509Name<'_>) -> String {
 }
 
 /// The common name, where the subject has exactly one and it can be read.
-pub(super) fn single_common_name(name: &X509Name<'_>) -> Option<String> {
+pub(crate) fn single_common_name(name: &X509Name<'_>) -> Option<String> {
     let mut names = name.iter_common_name();
     let first = names.next()?;
     if names.next().is_some() { None } else { value(first) }

@@ -1,3 +1,4 @@
+//! The chain in a store, and what it shows when somebody has been at it.
 #![allow(clippy::unwrap_used)]
 use std::sync::Arc;
 

@@ -14,10 +14,11 @@ type Part = fn(&Value) -> Value;
 /// The members that differ, as the service API names them; none where the record is as the line wants it. Symmetric keys are another
 /// request away: see [`keys_differ`].
 pub fn differences(asked: &Value, there: &Value) -> Vec<&'static str> {
-    let parts: [(&'static str, Part); 9] = [
+    let parts: [(&'static str, Part); 10] = [
         ("attestation", attestation),
         ("deviceId", |document| given(&document["deviceId"])),
         ("iotHubs", hubs),
+        ("credentialPolicyName", |document| given(&document["credentialPolicyName"])),
         ("allocationPolicy", policy),
         ("reprovisionPolicy", |document| json!(reprovision_word(&document["reprovisionPolicy"]))),
         ("provisioningStatus", |document| json!(folded(&document["provisioningStatus"]).unwrap_or_else(|| "enabled".into()))),

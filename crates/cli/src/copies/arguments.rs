@@ -87,8 +87,8 @@ pub struct Migrate {
 pub struct Check {
     #[command(flatten)]
     pub store: StoreArguments,
-    /// Check a backup instead of a store
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "store"])]
+    /// Check a backup instead of a store; --config says then only where its master keys are
+    #[arg(long, value_name = "FILE", conflicts_with = "store")]
     pub from: Option<PathBuf>,
     /// Compare with this backup; exits 1 where they differ
     #[arg(long, value_name = "FILE")]

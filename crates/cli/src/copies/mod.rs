@@ -52,7 +52,7 @@ pub async fn run_migrate(arguments: Migrate) -> Result<(), String> {
 pub async fn run_check(arguments: Check) -> Result<(), String> {
     let (key, started, mut shown) = (arguments.store.master_key.as_deref(), Instant::now(), Shown::new());
     let subject = match &arguments.from {
-        Some(file) => Subject::Backup(file.clone()),
+        Some(file) => Subject::Backup(file.clone(), arguments.store.config.clone().map(Place::Config)),
         None => Subject::Store(arguments.store.place()),
     };
     let checked = copies::check(&subject, key, &mut shown).await;
@@ -65,7 +65,7 @@ pub async fn run_check(arguments: Check) -> Result<(), String> {
     };
     let mut text = format!("{}\n{seals}", sentence(&checked.summary));
     if let Some(file) = &arguments.against {
-        let other = copies::check(&Subject::Backup(file.clone()), key, &mut shown).await;
+        let other = copies::check(&Subject::Backup(file.clone(), None), key, &mut shown).await;
         let equal = shown.end(other)?.summary == checked.summary;
         told["equal"] = json!(equal);
         text += if equal { "\nBoth hold the same." } else { "" };

@@ -89,6 +89,7 @@ async fn provision_all(folder: &Path, manifest: &Manifest, tpm: Option<&Software
             id_scope: manifest.id_scope.clone(),
             registration_id: member.registration_id.clone(),
             credential: member.credential.clone(),
+            signing_request: None,
             trust: trust.clone(),
         };
         let result = live(&profile, &member).await;

@@ -52,8 +52,9 @@ pub struct GroupSettings {
 /// What both kinds share.
 #[derive(Args)]
 pub struct Common {
-    /// Prove by symmetric key: a key in base64, or `generate` for one that the service makes
-    #[arg(long, value_name = "generate|BASE64", num_args = 0..=1, default_missing_value = "generate", conflicts_with = "ca_references")]
+    /// Prove by symmetric key: a key in base64, - for one on standard input, where other users of the machine do not see it, or
+    /// `generate` for one that the service makes
+    #[arg(long, value_name = "generate|BASE64|-", num_args = 0..=1, default_missing_value = "generate", conflicts_with = "ca_references")]
     pub symmetric_key: Option<String>,
     /// The second symmetric key, base64 [default: as the first: made by the service]
     #[arg(long, value_name = "BASE64", requires = "symmetric_key")]
@@ -82,6 +83,9 @@ pub struct Common {
     /// Whether it is an IoT Edge device
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
     pub edge: Option<bool>,
+    /// Certificate authority that signs for devices which send a signing request (usher ca); empty for none
+    #[arg(long, value_name = "NAME")]
+    pub credential_policy: Option<String>,
     /// Whether devices are admitted
     #[arg(long, value_enum)]
     pub status: Option<Status>,

@@ -173,6 +173,7 @@ fn lines(kind: Kind, document: &Value) -> Vec<(&'static str, String)> {
         ("webhook", text(&document["customAllocationDefinition"]["webhookUrl"])),
         ("re-provisioning", reprovision_word(&document["reprovisionPolicy"]).to_owned()),
         ("IoT Edge", if edge { "yes".into() } else { String::new() }),
+        ("credential policy", text(&document["credentialPolicyName"])),
         ("initial twin", json(&document["initialTwin"])),
         ("information", json(&document["optionalDeviceInformation"])),
         ("created", text(&document["createdDateTimeUtc"])),

@@ -1,12 +1,16 @@
-//! Operating an installation: `usher service`, `usher hub`, `usher certificate`, `usher usage`, `usher explain` by its management API,
+//! Operating an installation: `usher service`, `usher hub`, `usher certificate`, `usher ca`, `usher keys`, `usher usage`, `usher audit`,
+//! `usher explain` by its management API,
 //! `usher registration` by a service's own, as any client does.
 
 mod arguments;
 mod audit;
+mod ca;
+mod ca_arguments;
 mod certificate;
 mod certificate_arguments;
 mod explain;
 mod hub;
+mod keys;
 mod proof;
 mod registration;
 mod service;
@@ -22,10 +26,13 @@ use usher_server::Manifest;
 
 pub use arguments::{Explain, HubCommand, Of, ServiceCommand, Usage};
 pub use audit::{AuditCommand, run as run_audit};
+pub use ca::run as run_ca;
+pub use ca_arguments::CaCommand;
 pub use certificate::run as run_certificate;
 pub use certificate_arguments::CertificateCommand;
 pub use explain::{printable, run as run_explain};
 pub use hub::run as run_hub;
+pub use keys::{KeysCommand, run as run_keys};
 pub use registration::{RegistrationCommand, run as run_registration};
 pub use service::{connection_string, run as run_service};
 pub use usage::run as run_usage;

@@ -33,6 +33,9 @@ pub struct Enrollment {
     pub iot_hub_host_name: Option<HubName>,
     /// Set on the hub when the device is first made there.
     pub initial_twin: Option<InitialTwin>,
+    /// The policy under which its devices are issued certificates, where they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_policy: Option<String>,
     /// Whether devices are IoT Edge devices.
     pub iot_edge: bool,
     /// When it was made.

@@ -62,6 +62,11 @@ error_table! {
     /// A registration ID, group ID, device ID or ID scope breaks the rules for IDs, or the body names another ID than the path.
     InvalidId = 400005, "The identifier is not valid.",
         mend "Use 1 to 128 letters, digits and - . _ :, ending in a letter, digit or dash.", source "DPS 400; digits ours";
+    /// The device sent a certificate signing request that cannot be certified: it cannot be read, its own key did not sign it, its common
+    /// name is not the registration ID, its key is of a type that the credential policy does not allow, or the enrollment names no policy.
+    CsrRefused = 400006, "The certificate signing request was refused.",
+        mend "Mend what the message names: the device's request, or the enrollment's credentialPolicyName.",
+        source "rules: azure-docs: articles/iot-hub/concept-certificate-issuance.md; digits ours";
     /// Ends a registration: the custom allocation webhook refused the device, failed, or is not asked by this server.
     CustomAllocationFailed = 400207, "Custom allocation failed.",
         mend "See the webhook's log, or choose another allocation policy for the enrollment.",
@@ -80,6 +85,9 @@ error_table! {
     /// Ends a registration: the hub could not be reached for longer than an operation may last, ten minutes.
     HubUnreachable = 400211, "The hub could not be reached.",
         mend "See that the hub runs; the device may register again.", source "ours";
+    /// Ends a registration: the certificate authority did not certify the device's key, or could not be reached for ten minutes.
+    CertificateNotIssued = 400212, "No certificate was issued.",
+        mend "See the reason in the message; mend the credential policy's authority, then let the device register again.", source "ours";
     /// The device did not prove who it is, the operator's token does not open the service, or its policy lacks the right.
     Unauthorized = 401000, "Unauthorized",
         mend "Look for the tracking ID in the server's log, which names the failed check and the remedy. A TPM's first request gets 401 too, as a challenge.",
@@ -88,7 +96,7 @@ error_table! {
     InvalidCertificate = 401002, "Invalid certificate.",
         mend "Look for the tracking ID in the server's log, which names the failed check and the remedy.",
         source "azure-sdk-for-c: az_iot_provisioning_client and its tests; azure-iot-sdk-c issue 2270";
-    /// The service holds as many enrollments or groups of the kind as it may.
+    /// The service holds as many enrollments or groups of the kind, or registrations, as it may.
     QuotaExceeded = 403002, "The service holds as many of these as it may.",
         mend "Delete some, or raise the service's limit where it can be raised (limits.md).",
         source "status: azure-iot-sdk-node, rest_api_client.ts, where 403 is TooManyDevicesError; digits ours";

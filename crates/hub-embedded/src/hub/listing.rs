@@ -61,7 +61,10 @@ impl EmbeddedHub {
         }
         let limit = limit.clamp(1, LIST_DEVICES_MAX);
         let unknown = || Fault::invalid("The continuation token is not one of this hub's.");
-        let mut after = continuation.map(|token| self.vault.open_token(TOKEN_PURPOSE, token).ok_or_else(unknown)).transpose()?;
+        let mut after = match continuation {
+            Some(token) => Some(self.vault.open_token(TOKEN_PURPOSE, token).await.ok_or_else(unknown)?),
+            None => None,
+        };
         let (mut items, mut read) = (Vec::new(), 0usize);
         loop {
             let page = self.vault.page::<Device>(DEVICES, &self.keys.devices(), after.as_deref(), SCAN_RECORDS).await?;

@@ -5,7 +5,9 @@
 
 mod change;
 mod erase;
+mod groups;
 mod head;
+mod keys;
 mod rules;
 mod snapshot;
 
@@ -16,10 +18,10 @@ use std::{
 
 use usher_domain::{ErrorCode, IdScope, ServiceError, service::ProvisioningService};
 use usher_records::{RecordError, Vault, Versioned};
-use usher_seal::MasterKey;
+use usher_seal::MasterKeys;
 use usher_store::{Expect, Key, Op, Store, TenantId};
 
-pub use self::change::Written;
+pub use self::{change::Written, groups::RESOURCE_GROUPS_MAX};
 use self::{head::Head, snapshot::Snapshot};
 use crate::{Registry, fault::service_error, spaces};
 
@@ -38,11 +40,11 @@ pub struct Tenant {
 /// All services of an installation.
 pub struct Directory {
     store: Arc<dyn Store>,
-    master: MasterKey,
+    masters: MasterKeys,
     /// Tenant 0: the system's own records.
     vault: Vault,
     snapshot: RwLock<Option<Arc<Snapshot>>>,
-    /// Opened once each: a tenant's keys do not change while a process runs.
+    /// Opened once each.
     registries: RwLock<HashMap<u32, Registry>>,
 }
 
@@ -51,9 +53,10 @@ impl Directory {
     ///
     /// # Errors
     /// [`RecordError::Seal`] where the records were sealed under another master key.
-    pub async fn open(store: Arc<dyn Store>, master: MasterKey) -> Result<Self, RecordError> {
-        let vault = Vault::open_tenant(Arc::clone(&store), &master, TenantId(0)).await?;
-        Ok(Self { store, master, vault, snapshot: RwLock::default(), registries: RwLock::default() })
+    pub async fn open(store: Arc<dyn Store>, masters: impl Into<MasterKeys>) -> Result<Self, RecordError> {
+        let masters = masters.into();
+        let vault = Vault::open_tenant(Arc::clone(&store), &masters, TenantId(0)).await?;
+        Ok(Self { store, masters, vault, snapshot: RwLock::default(), registries: RwLock::default() })
     }
 
     /// The service with this ID scope. Case does not matter: devices send it as it was flashed.
@@ -180,7 +183,7 @@ impl Directory {
         if let Some(registry) = held {
             return Ok(Some(Tenant { service, registry }));
         }
-        let vault = Vault::open_tenant(Arc::clone(&self.store), &self.master, TenantId(service.tenant)).await?;
+        let vault = Vault::open_tenant(Arc::clone(&self.store), &self.masters, TenantId(service.tenant)).await?;
         let mut registries = self.registries.write().unwrap_or_else(PoisonError::into_inner);
         let registry = registries.entry(service.tenant).or_insert_with(|| Registry::new(vault)).clone();
         Ok(Some(Tenant { service, registry }))

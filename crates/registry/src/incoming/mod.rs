@@ -51,6 +51,7 @@ impl Incoming<'_> {
             hubs,
             iot_hub_host_name,
             initial_twin: document.initial_twin.as_ref().map(initial_twin::read).transpose()?,
+            credential_policy: given(&document.credential_policy_name).map(str::to_owned),
             iot_edge: document.capabilities.as_ref().is_some_and(|capabilities| capabilities.iot_edge),
             created_at: self.old.map_or(self.now, |old| old.created_at),
             updated_at: self.now,

@@ -7,6 +7,7 @@
 mod condition;
 mod lexer;
 mod parser;
+mod wrapped;
 
 use serde_json::Value;
 use usher_domain::{ErrorCode, ServiceError, document::EnrollmentDocument};
@@ -31,7 +32,7 @@ impl Filter {
         if text.len() > QUERY_CHARS_MAX {
             return Err(refused(&format!("it is longer than {QUERY_CHARS_MAX} characters")));
         }
-        let tokens = lexer::tokens(text).map_err(|why| refused(&why))?;
+        let tokens = lexer::tokens(wrapped::unwrapped(text)).map_err(|why| refused(&why))?;
         parser::query(&tokens, kind).map(Self).map_err(|why| refused(&why))
     }
 

@@ -1,6 +1,6 @@
-//! How many enrollments of a kind a service holds, and that it never holds more than it may.
+//! How many enrollments of a kind, and registrations, a service holds, and that it never holds more than it may.
 //!
-//! A counter is added to in the commit that makes or deletes an enrollment, so that it is exact and nobody waits for anybody. Adding has
+//! A counter is added to in the commit that makes or deletes one, so that it is exact and nobody waits for anybody. Adding has
 //! no condition, though, so a counter alone cannot hold a limit: many could read it just below and all be let in. Therefore creations go
 //! one of two ways.
 //!
@@ -11,6 +11,8 @@
 //!   by the commit, so of two that read the same number one has to read again. Deletions need no guard: they only make room.
 //!
 //! The guard goes when the number has fallen two margins below the limit.
+
+mod registrations;
 
 use std::sync::Arc;
 
@@ -36,6 +38,7 @@ const MARGIN: i64 = (FAR_AT_ONCE * NODES_MAX) as i64;
 enum Held {
     Individuals,
     X509Groups,
+    Registrations,
 }
 
 /// The places of one service on this node.
@@ -88,6 +91,7 @@ impl Tenant {
         let limit = match what {
             Held::Individuals => limits.individual_enrollments,
             Held::X509Groups => limits.x509_groups,
+            Held::Registrations => limits.registrations_held,
         };
         let Some(limit) = limit.map(i64::from) else { return Ok(Holding { ops: vec![registry.add(what, 1)], _place: None }) };
         let far = Arc::clone(&registry.places.far).acquire_owned().await.map_err(|_| ServiceError::new(ErrorCode::Internal))?;
@@ -161,6 +165,12 @@ impl Registry {
         self.vault.get(&self.guard_key(what)).await
     }
 
+    /// How many individual enrollments and how many groups with X.509 attestation there are.
+    pub(crate) async fn held_numbers(&self) -> Result<(i64, i64), RecordError> {
+        let number = async |what| self.vault.counter(&self.held_key(what)).await;
+        Ok((number(Held::Individuals).await?, number(Held::X509Groups).await?))
+    }
+
     fn held_key(&self, what: Held) -> Key {
         self.vault.key(spaces::HELD, what.name())
     }
@@ -175,6 +185,7 @@ impl Held {
         match self {
             Self::Individuals => "individuals",
             Self::X509Groups => "x509 groups",
+            Self::Registrations => "registrations",
         }
     }
 
@@ -182,6 +193,7 @@ impl Held {
         match self {
             Self::Individuals => "individual enrollments",
             Self::X509Groups => "enrollment groups with X.509 attestation",
+            Self::Registrations => "registrations",
         }
     }
 }

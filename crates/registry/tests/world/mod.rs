@@ -177,6 +177,7 @@ pub fn assigning(id: &str, enrollment: EnrollmentRef) -> Registration {
         initial_twin: InitialTwin::default(),
         plan: None,
         question: None,
+        certification: None,
     };
     registration(id, enrollment, State::Assigning { operation: Box::new(operation), previous: None })
 }
@@ -191,6 +192,7 @@ fn registration(id: &str, enrollment: EnrollmentRef, state: State) -> Registrati
         former_hubs: Vec::new(),
         strays: Vec::new(),
         tpm: None,
+        certificate: None,
         state,
     }
 }

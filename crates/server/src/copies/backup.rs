@@ -8,7 +8,7 @@ use std::{
 };
 
 use usher_domain::clock::Clock as _;
-use usher_seal::MasterKey;
+use usher_seal::MasterKeys;
 use usher_store::Snapshot;
 use usher_transfer::{CopyError, Header, Progress, Reader, Stage, Summary, Walk, write};
 
@@ -34,8 +34,8 @@ pub struct Backup {
 pub enum Subject {
     /// A store.
     Store(Place),
-    /// A backup file.
-    Backup(PathBuf),
+    /// A backup file, and where its master keys are, if not given otherwise.
+    Backup(PathBuf, Option<Place>),
 }
 
 /// What a check has found.
@@ -61,7 +61,7 @@ pub async fn backup(
 ) -> Result<Backup, CopyError> {
     let address = from.address()?;
     let source = Source::open(&address).await?;
-    let master = key::needed(from, given_key)?;
+    let masters = sealing(from, given_key, with_key)?;
     let kind = if matches!(address, StoreAddress::Embedded(_)) { "embedded" } else { "postgres" };
     let (header, file) = (header(kind, &SystemClock), file_name(to));
     if file.exists() {
@@ -72,7 +72,7 @@ pub async fn backup(
     let _ = fs::remove_file(&beside);
     let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside);
     let sink = Sink::new(opened.map_err(|error| unwritable(&beside, &error))?);
-    let written = write_from(source, &header, &master, with_key, sink, progress).await;
+    let written = write_from(source, &header, &masters, with_key, sink, progress).await;
     let placed = written.and_then(|(sink, summary)| {
         let synced = sink.sync().and_then(|()| fs::rename(&beside, &file)).and_then(|()| sync_folder(&file));
         synced.map_err(|error| unwritable(&file, &error))?;
@@ -84,10 +84,16 @@ pub async fn backup(
     Ok(Backup { summary: placed?, file, header })
 }
 
+/// The keys that open what is copied. What goes into the file must open it alone.
+fn sealing(from: &Place, given_key: Option<&Path>, with_key: bool) -> Result<MasterKeys, CopyError> {
+    let masters = key::needed(from, given_key)?;
+    Ok(if with_key { masters.current().into() } else { masters })
+}
+
 async fn write_from(
     source: Source,
     header: &Header,
-    master: &MasterKey,
+    masters: &MasterKeys,
     with_key: bool,
     sink: Sink,
     progress: &mut dyn Progress,
@@ -95,11 +101,11 @@ async fn write_from(
     match source {
         Source::Store(store) => {
             let mut snapshot = snapshot(store.as_ref()).await?;
-            write(snapshot.as_mut(), header, master, (with_key, true), sink, progress).await
+            write(snapshot.as_mut(), header, masters, (with_key, true), sink, progress).await
         }
         Source::Server(stream) => {
-            let mut reader = Reader::open(tokio::io::BufReader::new(stream), Some(master.clone())).await?;
-            let outcome = write(&mut reader, header, master, (with_key, true), sink, progress).await;
+            let mut reader = Reader::open(tokio::io::BufReader::new(stream), Some(masters.clone())).await?;
+            let outcome = write(&mut reader, header, masters, (with_key, true), sink, progress).await;
             told(&mut reader, outcome)
         }
     }
@@ -111,21 +117,24 @@ async fn write_from(
 /// Where something is damaged, or the key does not fit.
 pub async fn check(subject: &Subject, given_key: Option<&Path>, progress: &mut dyn Progress) -> Result<Checked, CopyError> {
     match subject {
-        Subject::Backup(file) => {
-            let given = given_key.map(key::from_file).transpose()?;
-            let (mut reader, master) = open_backup(file, given).await?;
+        Subject::Backup(file, keys) => {
+            let given = match keys {
+                Some(place) => key::of(place, given_key)?,
+                None => given_key.map(key::from_file).transpose()?,
+            };
+            let (mut reader, masters) = open_backup(file, given).await?;
             let header = Some(reader.header().clone());
-            let summary = whole(&mut reader, master.as_ref(), progress).await;
-            Ok(Checked { summary: told(&mut reader, summary)?, opened: master.is_some(), header })
+            let summary = whole(&mut reader, masters.as_ref(), progress).await;
+            Ok(Checked { summary: told(&mut reader, summary)?, opened: masters.is_some(), header })
         }
         Subject::Store(place) => {
-            let master = key::of(place, given_key)?;
-            let opened = master.is_some();
+            let masters = key::of(place, given_key)?;
+            let opened = masters.is_some();
             let summary = match Source::open(&place.address()?).await? {
-                Source::Store(store) => whole(snapshot(store.as_ref()).await?.as_mut(), master.as_ref(), progress).await?,
+                Source::Store(store) => whole(snapshot(store.as_ref()).await?.as_mut(), masters.as_ref(), progress).await?,
                 Source::Server(stream) => {
-                    let mut reader = Reader::open(tokio::io::BufReader::new(stream), master.clone()).await?;
-                    let summary = whole(&mut reader, master.as_ref(), progress).await;
+                    let mut reader = Reader::open(tokio::io::BufReader::new(stream), masters.clone()).await?;
+                    let summary = whole(&mut reader, masters.as_ref(), progress).await;
                     told(&mut reader, summary)?
                 }
             };
@@ -134,18 +143,18 @@ pub async fn check(subject: &Subject, given_key: Option<&Path>, progress: &mut d
     }
 }
 
-async fn whole(snapshot: &mut dyn Snapshot, master: Option<&MasterKey>, progress: &mut dyn Progress) -> Result<Summary, CopyError> {
-    Walk::new(snapshot, master, Stage::Reading, None).whole(progress).await
+async fn whole(snapshot: &mut dyn Snapshot, masters: Option<&MasterKeys>, progress: &mut dyn Progress) -> Result<Summary, CopyError> {
+    Walk::new(snapshot, masters, Stage::Reading, None).whole(progress).await
 }
 
-/// A backup file, and the key by which it is read: the one given, or else the one inside.
-pub(super) async fn open_backup(file: &Path, given: Option<MasterKey>) -> Result<(Reader<FileSource>, Option<MasterKey>), CopyError> {
+/// A backup file, and the keys by which it is read: those given, or else the one inside.
+pub(super) async fn open_backup(file: &Path, given: Option<MasterKeys>) -> Result<(Reader<FileSource>, Option<MasterKeys>), CopyError> {
     let open = File::open(file).map_err(|error| {
         CopyError::new(format!("the backup {} cannot be read: {error}", file.display()), "Give the file that `usher backup` wrote.")
     })?;
     let reader = Reader::open(FileSource::new(open), given).await?;
-    let master = reader.key().cloned();
-    Ok((reader, master))
+    let masters = reader.masters().cloned();
+    Ok((reader, masters))
 }
 
 /// A name by the time, where a folder is given.

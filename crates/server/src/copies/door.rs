@@ -18,7 +18,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 use usher_domain::clock::Clock;
-use usher_seal::MasterKey;
+use usher_seal::MasterKeys;
 use usher_store::Store;
 use usher_transfer::{Header, Silent};
 
@@ -35,13 +35,13 @@ pub struct BackupDoor {
     listener: UnixListener,
     path: PathBuf,
     store: Arc<dyn Store>,
-    master: MasterKey,
+    masters: MasterKeys,
     clock: Arc<dyn Clock>,
 }
 
 impl BackupDoor {
     /// Opens it in the folder of a store that this process has open; `None`, with a warning, where that cannot be.
-    pub fn open(folder: &Path, store: Arc<dyn Store>, master: MasterKey, clock: Arc<dyn Clock>) -> Option<Self> {
+    pub fn open(folder: &Path, store: Arc<dyn Store>, masters: MasterKeys, clock: Arc<dyn Clock>) -> Option<Self> {
         let path = folder.join(NAME);
         // One that is there is left by a process that has died: the store's lock is this one's.
         let _ = fs::remove_file(&path);
@@ -51,7 +51,7 @@ impl BackupDoor {
             Ok(listener)
         });
         match bound {
-            Ok(listener) => Some(Self { listener, path, store, master, clock }),
+            Ok(listener) => Some(Self { listener, path, store, masters, clock }),
             Err(error) => {
                 warn!(check = "backup", detail = %error, "no backup can be taken while this server runs: {} cannot be made", path.display());
                 None
@@ -86,7 +86,7 @@ impl BackupDoor {
         let mut snapshot = self.store.snapshot().await.map_err(|error| error.to_string())?;
         let header: Header = header("embedded", self.clock.as_ref());
         let mut silent = Silent;
-        let written = usher_transfer::write(snapshot.as_mut(), &header, &self.master, (false, false), BufWriter::new(stream), &mut silent);
+        let written = usher_transfer::write(snapshot.as_mut(), &header, &self.masters, (false, false), BufWriter::new(stream), &mut silent);
         let (mut stream, summary) = written.await.map_err(|error| error.to_string())?;
         stream.shutdown().await.map_err(|error| error.to_string())?;
         Ok(summary.records + summary.counters)

@@ -53,5 +53,6 @@ pub fn manifest(tenant: &Tenant, hubs: &EmbeddedHubs, token: &Secret, [https, mq
         },
         hubs: service.hubs.iter().filter_map(hub_endpoint).collect(),
         trust: TRUST.into(),
+        console: format!("https://{}/", with_port(DEVICE_HOST)),
     })
 }

@@ -50,7 +50,7 @@ impl Ground {
         let (store, master) = open_store(folder)?;
         let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
         copies::refuse_unfinished(store.as_ref()).await?;
-        let backups = BackupDoor::open(&folder.join("store"), Arc::clone(&store), master.clone(), Arc::clone(&clock));
+        let backups = BackupDoor::open(&folder.join("store"), Arc::clone(&store), (&master).into(), Arc::clone(&clock));
         let system = Vault::open_tenant(Arc::clone(&store), &master, TenantId(0)).await.map_err(|error| unreadable(&error))?;
         let hubs = EmbeddedHubs::open(system.clone(), Arc::clone(&clock), Arc::clone(&entropy)).await;
         let hubs = Arc::new(hubs.map_err(|error| StartError::internal("opening the hubs", &error))?);

@@ -18,6 +18,7 @@ use usher_api_service::ServiceApi;
 use usher_audit::AuditLog;
 use usher_domain::{Secret, service::LinkedHub};
 use usher_hub_embedded::EmbeddedHubs;
+use usher_issuance_est::EstClient;
 use usher_provisioning::{Engine, Journal, Ports};
 
 pub use self::options::DevOptions;
@@ -28,7 +29,9 @@ use self::{
 };
 pub(crate) use self::{ground::unreadable, service::refused};
 use crate::{
-    StartError, dev_limits,
+    StartError,
+    console::{Console, Watch},
+    dev_limits,
     doors::Doors,
     gate::Gate,
     latency,
@@ -99,7 +102,8 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
     let remarks = bound.iter().filter_map(|bound| bound.instead.clone()).collect();
 
     let linked_hubs = Arc::new(LinkedHubs::new(Arc::clone(&ground.hubs), outgoing, Arc::clone(&ground.clock)));
-    let engine = engine(&ground, &linked_hubs, &options)?.with_latency(latency).with_journal(Journal::start());
+    let watch = Arc::new(Watch::default());
+    let engine = engine(&ground, &linked_hubs, &options)?.with_latency(latency).with_journal(Journal::start().watched_by(watch.clone()));
     let probing = probes::Probing { directory: Arc::clone(&ground.directory), probes: probed, entropy: Arc::clone(&ground.entropy) };
     let audit = AuditLog::start(ground.system.clone());
     let doors = Arc::new(Doors {
@@ -113,6 +117,8 @@ pub async fn start(options: DevOptions) -> Result<Running, StartError> {
         hubs: Arc::clone(&ground.hubs),
         hub_rest: HubRest::new(Arc::clone(&ground.hubs)),
         linked_hubs: Arc::clone(&linked_hubs),
+        console: Console::new(ground.system.clone(), watch, Arc::clone(&ground.clock), Arc::clone(&ground.entropy))
+            .with_issuer(oidc::IssuerLogin::new(options.oidc.as_ref())?),
     });
     // No other process can have the embedded store open: whatever is unfinished in it is this process's to finish.
     let mut open = Open::doors(&doors, &ground.clock, &entrance, bound, true);
@@ -150,7 +156,8 @@ fn engine(ground: &Ground, hubs: &Arc<LinkedHubs>, options: &DevOptions) -> Resu
         webhook: webhook::webhook(options.webhook_trust.as_slice(), "--webhook-trust")?,
         clock: Arc::clone(&ground.clock),
         entropy: Arc::clone(&ground.entropy),
-    }))
+    })
+    .with_external_authority(Arc::new(EstClient::default())))
 }
 
 async fn management(
@@ -170,5 +177,5 @@ async fn management(
         ManagementSettings { token, device_host: DEVICE_HOST.into(), domain: SERVICE_DOMAIN.into(), https_port, limits: options.limits };
     let login = login_key::login(&ground.system, ground.entropy.as_ref()).await?;
     let oidc = oidc::verifier(options.oidc.as_ref(), &ground.clock)?;
-    Ok(ManagementApi::new(ports, settings).with_login(login).with_oidc(oidc))
+    Ok(ManagementApi::new(ports, settings).with_login(login).with_oidc(oidc).with_cryptography(&crate::Cryptography::of_this_program()?))
 }

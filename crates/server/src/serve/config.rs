@@ -22,6 +22,9 @@ pub struct Config {
     pub store: Store,
     /// The key under which they are sealed.
     pub master_key: MasterKey,
+    /// Whether to refuse to serve without a cryptographic module in FIPS mode.
+    #[serde(default)]
+    pub require_fips: bool,
     /// The management API.
     #[serde(default)]
     pub admin: Admin,
@@ -128,7 +131,7 @@ pub struct Store {
     pub password_env: Option<String>,
 }
 
-/// One of the two.
+/// One of file, env and pkcs11; and others that open, too.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MasterKey {
@@ -136,6 +139,27 @@ pub struct MasterKey {
     pub file: Option<PathBuf>,
     /// An environment variable.
     pub env: Option<String>,
+    /// A token that it never leaves.
+    pub pkcs11: Option<Pkcs11>,
+    /// Keys that open what they wrapped, while one key takes over from another.
+    #[serde(default)]
+    pub others: Vec<MasterKey>,
+}
+
+/// A key in a token.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pkcs11 {
+    /// The maker's library.
+    pub module: PathBuf,
+    /// The token's label.
+    pub token: String,
+    /// The key's label.
+    pub key: String,
+    /// A file with the user PIN.
+    pub pin_file: Option<PathBuf>,
+    /// An environment variable with it.
+    pub pin_env: Option<String>,
 }
 
 /// At most one; without, nobody gets in.

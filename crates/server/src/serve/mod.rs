@@ -4,6 +4,8 @@
 mod bootstrap;
 mod certificate;
 mod config;
+mod master_keys;
+mod reload;
 mod renewal;
 mod settings;
 mod store;
@@ -29,6 +31,7 @@ use usher_domain::{
     service_limits::Rate,
 };
 use usher_hub_embedded::EmbeddedHubs;
+use usher_issuance_est::EstClient;
 use usher_latency::LatencyMap;
 use usher_provisioning::{Engine, Journal, Ports};
 use usher_records::Vault;
@@ -38,7 +41,9 @@ use usher_store::{Store, TenantId};
 use crate::{
     StartError,
     ambient::{SystemClock, SystemEntropy},
+    console::{Console, Watch},
     copies::BackupDoor,
+    cryptography::Cryptography,
     doors::Doors,
     gate::{AddressLimits, Gate},
     latency,
@@ -91,15 +96,20 @@ pub async fn start(config: &Path, ready_file: Option<PathBuf>) -> Result<Serving
     let webhook = webhook::webhook(&settings.webhook_trust, "webhook_trust")?;
     let (latency, probed) = latency::load(settings.latency.as_deref())?;
     let tls = tls::server_config(certificate.clone()).map_err(|error| StartError::internal("setting up TLS", &error))?;
+    let cryptography = Cryptography::of(&tls);
+    cryptography.check(settings.require_fips)?;
     let (store, alone) = store::open(&settings.store).await?;
     let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-    let system = Vault::open_tenant(Arc::clone(&store), &settings.master, TenantId(0)).await.map_err(|error| unreadable(&error))?;
+    let system = Vault::open_tenant(Arc::clone(&store), &settings.masters, TenantId(0)).await.map_err(|error| unreadable(&error))?;
     let backups = backup_door(&settings, &store, &clock);
-    let directory = Directory::open(store, settings.master.clone()).await.map_err(|error| unreadable(&error))?;
+    let directory = Directory::open(store, &settings.masters).await.map_err(|error| unreadable(&error))?;
     let directory = Arc::new(directory);
     let audit = AuditLog::start(system.clone());
     let login = login_key::login(&system, entropy.as_ref()).await?;
     let oidc = oidc::verifier(settings.oidc.as_ref(), &clock)?;
+    let watch = Arc::new(Watch::default());
+    let console = Console::new(system.clone(), watch.clone(), Arc::clone(&clock), Arc::clone(&entropy));
+    let console = console.with_issuer(oidc::IssuerLogin::new(settings.oidc.as_ref())?);
     let hubs = open_hubs(system, &settings, alone, &clock, &entropy).await?;
     if let Some(service) = &settings.service {
         bootstrap::ensure(&directory, service, entropy.as_ref()).await?;
@@ -112,7 +122,8 @@ pub async fn start(config: &Path, ready_file: Option<PathBuf>) -> Result<Serving
     let calls = Ports { directory, hubs: linked_hubs.clone(), webhook, clock: Arc::clone(&clock), entropy };
     let site = NodeSite { hubs: Arc::clone(&hubs), certificate: Arc::clone(&certificate) };
     let management = management(&calls, site, &settings, https).with_login(login).with_oidc(oidc).with_audit(audit.clone());
-    let doors = Arc::new(doors(calls, latency, linked_hubs, hubs, (management, audit)));
+    let management = management.with_cryptography(&cryptography);
+    let doors = Arc::new(doors(calls, latency, linked_hubs, hubs, (management, audit), (console, watch)));
     let entrance = Entrance { tls: TlsAcceptor::from(tls), gate: Arc::new(gate(&settings.listen, &clock)) };
     let mut open = Open::doors(&doors, &clock, &entrance, ports, alone);
     open.run(|stop| renewal::watch(certificate, stop));
@@ -142,7 +153,7 @@ fn mistaken(config: &Path, mistake: &config::Mistake) -> StartError {
 /// A database gives backups itself; an embedded store only through the process that has it.
 fn backup_door(settings: &Settings, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Option<BackupDoor> {
     let StoreAddress::Embedded(folder) = &settings.store else { return None };
-    BackupDoor::open(folder, Arc::clone(store), settings.master.clone(), Arc::clone(clock))
+    BackupDoor::open(folder, Arc::clone(store), settings.masters.clone(), Arc::clone(clock))
 }
 
 async fn open_hubs(
@@ -203,9 +214,11 @@ fn doors(
     linked_hubs: Arc<LinkedHubs>,
     hubs: Arc<EmbeddedHubs>,
     (management, audit): (ManagementApi, AuditLog),
+    (console, watch): (Console, Arc<Watch>),
 ) -> Doors {
     let (directory, clock, entropy) = (Arc::clone(&ports.directory), Arc::clone(&ports.clock), Arc::clone(&ports.entropy));
-    let engine = Engine::new(ports).with_latency(latency).with_journal(Journal::start());
+    let engine = Engine::new(ports).with_external_authority(Arc::new(EstClient::default())).with_latency(latency);
+    let engine = engine.with_journal(Journal::start().watched_by(watch));
     Doors {
         started: engine.now(),
         leaving: AtomicBool::new(false),
@@ -213,6 +226,7 @@ fn doors(
         hub_rest: HubRest::new(Arc::clone(&hubs)),
         linked_hubs,
         management,
+        console,
         hubs,
         directory,
         engine,

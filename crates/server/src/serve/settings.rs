@@ -10,9 +10,12 @@ use std::{
 
 use usher_api_management::oidc::OidcSettings;
 use usher_domain::{HubName, IdScope, Secret, service::HubConnection, service_limits::ServiceLimits};
-use usher_seal::{EnvironmentKey, KeyFile, KeySource, MasterKey};
+use usher_seal::MasterKeys;
 
-use super::config::{Config, FILE_BYTES_MAX, Hub, Limits, Listen, Mistake, Oidc, Service, Tls, mistake, parse};
+use super::config::{
+    Config, FILE_BYTES_MAX, Hub, Limits, Listen, MasterKey as MasterKeySection, Mistake, Oidc, Service, Tls, mistake, parse,
+};
+use super::master_keys;
 use crate::oidc::{OidcOptions, parse_claim};
 
 /// Shortest bearer token, in characters: half of what `openssl rand -hex 32` gives.
@@ -30,8 +33,10 @@ pub struct Settings {
     pub tls: Tls,
     /// The store.
     pub store: StoreAddress,
-    /// Its key.
-    pub master: MasterKey,
+    /// Its keys.
+    pub masters: MasterKeys,
+    /// Whether it is refused to serve without FIPS mode.
+    pub require_fips: bool,
     /// The management API's token.
     pub admin: Option<Secret>,
     /// Whose tokens open it too.
@@ -92,32 +97,35 @@ pub fn read(path: &Path) -> Result<Settings, Mistake> {
     resolve(parse(&text)?, &text)
 }
 
-/// Of a configuration only the store and its key, for copies: nothing is made, and nothing else need be right.
+/// Of a configuration only the store and its keys, for copies: nothing is made, and nothing else need be right.
 pub struct StoreOf {
     /// Where the records are.
     pub address: StoreAddress,
-    /// The file that the key is in, where it is in one.
+    /// The file that the current key is in, where it is in one.
     pub key_file: Option<PathBuf>,
-    variable: Option<String>,
+    section: MasterKeySection,
+    text: String,
 }
 
 impl StoreOf {
-    /// The key.
-    pub fn key(&self) -> Result<MasterKey, String> {
-        let key = match (&self.key_file, &self.variable) {
-            (Some(path), None) => KeyFile { path: path.clone(), create: false }.master_key(),
-            (None, Some(variable)) => EnvironmentKey { variable: variable.clone() }.master_key(),
-            _ => return Err("give one of master_key.file and master_key.env".into()),
-        };
-        key.map_err(|why| why.to_string())
+    /// The keys: from files, variables and tokens.
+    pub fn masters(&self) -> Result<MasterKeys, Mistake> {
+        master_keys::open_made(&self.section, &self.text)
     }
 }
 
-/// Reads the file's store and key.
+/// Reads the file's store and where its keys are.
 pub fn read_store(path: &Path) -> Result<StoreOf, Mistake> {
     let text = read_text(path, FILE_BYTES_MAX).map_err(|why| Mistake { line: 0, key: String::new(), why })?;
     let config = parse(&text)?;
-    Ok(StoreOf { address: store(&config, &text)?, key_file: config.master_key.file, variable: config.master_key.env })
+    Ok(StoreOf { address: store(&config, &text)?, key_file: config.master_key.file.clone(), section: config.master_key, text })
+}
+
+/// The master keys alone, read anew. None is made: a server that runs has one.
+pub fn read_masters(path: &Path) -> Result<MasterKeys, Mistake> {
+    let whole = |why: String| Mistake { line: 0, key: String::new(), why };
+    let text = read_text(path, FILE_BYTES_MAX).map_err(whole)?;
+    master_keys::open_made(&parse(&text)?.master_key, &text)
 }
 
 fn issuer(section: &Oidc) -> Result<OidcOptions, String> {
@@ -153,7 +161,8 @@ fn resolve(config: Config, text: &str) -> Result<Settings, Mistake> {
     let oidc = config.oidc.as_ref().map(|oidc| issuer(oidc).map_err(|why| wrong("oidc.claim", why))).transpose()?;
     let service = config.service.as_ref().map(|service| first_service(service, &embedded_hubs, limits, text)).transpose()?;
     Ok(Settings {
-        master: master(&config, &store, text)?,
+        masters: master_keys::open(&config.master_key, &store, text)?,
+        require_fips: config.require_fips,
         store,
         admin,
         oidc,
@@ -191,21 +200,6 @@ fn store(config: &Config, text: &str) -> Result<StoreAddress, Mistake> {
     if scheme { Ok(StoreAddress::Postgres { address, password }) } else { Err(wrong("write embedded:FOLDER or postgres://…".into())) }
 }
 
-fn master(config: &Config, store: &StoreAddress, text: &str) -> Result<MasterKey, Mistake> {
-    let from = &config.master_key;
-    let key = match (&from.file, &from.env) {
-        (Some(path), None) => {
-            // Only beside a folder that is not there yet: a new key would hide that the old one is lost. A database may have records.
-            let create = matches!(store, StoreAddress::Embedded(folder) if !folder.exists());
-            KeyFile { path: path.clone(), create }.master_key()
-        }
-        (None, Some(variable)) => EnvironmentKey { variable: variable.clone() }.master_key(),
-        _ => return Err(mistake(text, "master_key.file", "give one of file and env")),
-    };
-    let name = if from.file.is_some() { "master_key.file" } else { "master_key.env" };
-    key.map_err(|why| mistake(text, name, format!("{why} (`openssl rand -base64 32` makes a key; all nodes need the same)")))
-}
-
 fn first_service(service: &Service, embedded: &[HubName], limits: ServiceLimits, text: &str) -> Result<FirstService, Mistake> {
     let scope = service.id_scope.as_deref().map(IdScope::parse).transpose();
     let id_scope = scope.map_err(|why| mistake(text, "service.id_scope", why.to_string()))?;
@@ -232,7 +226,7 @@ fn linked(hub: &Hub, embedded: &[HubName]) -> Result<(HubName, HubConnection, St
 }
 
 /// A secret that stands elsewhere: in a file or in an environment variable.
-fn secret(file: Option<&Path>, variable: Option<&str>) -> Result<Option<Secret>, String> {
+pub fn secret(file: Option<&Path>, variable: Option<&str>) -> Result<Option<Secret>, String> {
     let text = match (file, variable) {
         (None, None) => return Ok(None),
         (Some(path), None) => read_text(path, SECRET_BYTES_MAX)?,

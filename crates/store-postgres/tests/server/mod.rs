@@ -4,6 +4,8 @@
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
+mod standby;
+
 use std::{
     fs,
     net::TcpListener,
@@ -24,11 +26,27 @@ pub struct Postgres {
     account: Option<(u32, u32)>,
     child: Option<Child>,
     tls: bool,
+    /// Settings, `name=value`, from the next start on.
+    settings: Vec<String>,
 }
 
 impl Postgres {
     /// Makes and starts one.
     pub fn start(name: &str) -> Self {
+        let mut server = Self::empty(name);
+        let data = server.data().display().to_string();
+        let made =
+            server.run("initdb").args(["-D", &data, "-U", "usher", "-A", "trust", "-E", "UTF8", "--no-locale", "-N"]).output().unwrap();
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        server.again();
+        let made =
+            server.run("createdb").args(["-h", "127.0.0.1", "-p", &server.port.to_string(), "-U", "usher", "usher"]).output().unwrap();
+        assert!(made.status.success(), "createdb: {}", String::from_utf8_lossy(&made.stderr));
+        server
+    }
+
+    /// A folder and a port.
+    fn empty(name: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("usher-postgres-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
@@ -37,15 +55,7 @@ impl Postgres {
             std::os::unix::fs::chown(&folder, Some(user), Some(group)).unwrap();
         }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut server = Self { folder, port, programs: programs(), account, child: None, tls: false };
-        let data = server.data().display().to_string();
-        let made =
-            server.run("initdb").args(["-D", &data, "-U", "usher", "-A", "trust", "-E", "UTF8", "--no-locale", "-N"]).output().unwrap();
-        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        server.again();
-        let made = server.run("createdb").args(["-h", "127.0.0.1", "-p", &port.to_string(), "-U", "usher", "usher"]).output().unwrap();
-        assert!(made.status.success(), "createdb: {}", String::from_utf8_lossy(&made.stderr));
-        server
+        Self { folder, port, programs: programs(), account, child: None, tls: false, settings: Vec::new() }
     }
 
     /// Its address, without TLS.
@@ -83,6 +93,9 @@ impl Postgres {
         let log = fs::File::options().create(true).append(true).open(self.folder.join("log")).unwrap();
         let mut command = self.run("postgres");
         command.arg("-D").arg(data).args(["-p", &port, "-k", &sockets, "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=100"]);
+        for setting in &self.settings {
+            command.args(["-c", setting]);
+        }
         command.args(["-c", if self.tls { "ssl=on" } else { "ssl=off" }]);
         self.child = Some(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
         let until = Instant::now() + Duration::from_secs(30);
@@ -97,16 +110,22 @@ impl Postgres {
     pub fn kill(&mut self) {
         let Some(mut child) = self.child.take() else { return };
         let parent = child.id().to_string();
-        // The children end by themselves once the postmaster is gone; killing them as well leaves them no time to finish anything.
-        let children =
-            Command::new("pgrep").args(["-P", &parent]).output().map(|found| String::from_utf8_lossy(&found.stdout).into_owned());
+        let signal = |name: &str, process: &str| drop(Command::new("kill").args([name, process]).stderr(Stdio::null()).status());
+        // Halted first, so that it starts no more processes. They would end by themselves once it is gone; killed as well, they have no
+        // time to finish anything.
+        signal("-STOP", &parent);
+        let found = Command::new("pgrep").args(["-P", &parent]).output().map(|found| String::from_utf8_lossy(&found.stdout).into_owned());
+        let children: Vec<String> = found.unwrap_or_default().split_whitespace().map(str::to_owned).collect();
         let _ = child.kill();
-        for each in children.unwrap_or_default().split_whitespace() {
-            let _ = Command::new("kill").args(["-9", each]).stderr(Stdio::null()).status();
+        for each in &children {
+            signal("-KILL", each);
         }
         let _ = child.wait();
         // Whoever still holds the shared memory keeps the next start from succeeding.
-        std::thread::sleep(Duration::from_millis(100));
+        let until = Instant::now() + Duration::from_secs(10);
+        while children.iter().any(|each| is_running(each)) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Everything in the database, as `pg_dump` writes it.
@@ -145,6 +164,12 @@ fn programs() -> PathBuf {
     versions.sort();
     let in_path = || std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).find(|folder| folder.join("initdb").exists());
     versions.pop().or_else(in_path).expect("PostgreSQL is needed for this test: apt-get install postgresql")
+}
+
+/// Whether a process is there and not only waits to be taken off the list.
+fn is_running(process: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['Z', 'X']))
 }
 
 /// The account to run under, if this is root.

@@ -2,10 +2,10 @@
 
 use aws_lc_rs::hmac;
 use tokio::io::AsyncRead;
-use usher_seal::MasterKey;
+use usher_seal::{MasterKey, MasterKeys};
 use usher_store::{BoxFuture, Entry, Snapshot, StoreError};
 
-use super::{Header, Kind, PURPOSE, frame::Frames};
+use super::{Header, Kind, authentication, frame::Frames};
 use crate::{CopyError, entry, tally::Tally};
 
 /// A backup that is being read.
@@ -13,7 +13,8 @@ pub struct Reader<S> {
     frames: Frames<S>,
     header: Header,
     inside: Option<MasterKey>,
-    key: Option<MasterKey>,
+    masters: Option<MasterKeys>,
+    authentication: Option<hmac::Key>,
     tally: Tally,
     /// A part that was read too early.
     next: Option<(Kind, Vec<u8>)>,
@@ -22,11 +23,11 @@ pub struct Reader<S> {
 }
 
 impl<S: AsyncRead + Unpin + Send> Reader<S> {
-    /// Begins. With the master key, given or inside, the end proves that nobody has changed anything; without it, that no accident has.
+    /// Begins. With master keys, given or inside, the end proves that nobody has changed anything; without it, that no accident has.
     ///
     /// # Errors
     /// Where it is no backup, of a later version, or damaged at its beginning.
-    pub async fn open(stream: S, given: Option<MasterKey>) -> Result<Self, CopyError> {
+    pub async fn open(stream: S, given: Option<MasterKeys>) -> Result<Self, CopyError> {
         let mut frames = Frames::open(stream).await?;
         let (Kind::Header, header) = frames.read().await? else { return Err(CopyError::damaged("it has no header")) };
         let header = serde_json::from_slice(&header).map_err(|_| CopyError::damaged("its header cannot be read"))?;
@@ -36,8 +37,8 @@ impl<S: AsyncRead + Unpin + Send> Reader<S> {
             inside = Some(key.ok_or_else(|| CopyError::damaged("its master key is none"))?);
             next = None;
         }
-        let key = given.or_else(|| inside.clone());
-        Ok(Self { frames, header, inside, key, tally: Tally::new(), next, ended: false, failure: None })
+        let masters = given.or_else(|| inside.as_ref().map(MasterKeys::from));
+        Ok(Self { frames, header, inside, masters, authentication: None, tally: Tally::new(), next, ended: false, failure: None })
     }
 
     /// What it says about itself.
@@ -50,9 +51,9 @@ impl<S: AsyncRead + Unpin + Send> Reader<S> {
         self.inside.as_ref()
     }
 
-    /// The key by which it is authenticated: the one given, or else the one inside.
-    pub fn key(&self) -> Option<&MasterKey> {
-        self.key.as_ref()
+    /// The keys by which it is authenticated: those given, or else the one inside.
+    pub fn masters(&self) -> Option<&MasterKeys> {
+        self.masters.as_ref()
     }
 
     /// Why the last step failed, in more words than a [`StoreError`] has.
@@ -69,7 +70,11 @@ impl<S: AsyncRead + Unpin + Send> Reader<S> {
             None => self.frames.read().await?,
         };
         match part {
-            (Kind::Entries, payload) => self.decode(&payload),
+            (Kind::Entries, payload) => {
+                let entries = self.decode(&payload)?;
+                self.find_authentication(&entries).await?;
+                Ok(entries)
+            }
             (Kind::End, payload) => self.end(&payload).await.map(|()| Vec::new()),
             _ => Err(CopyError::damaged("its parts are not in order")),
         }
@@ -87,6 +92,15 @@ impl<S: AsyncRead + Unpin + Send> Reader<S> {
         if entries.is_empty() { Err(CopyError::damaged("an empty part")) } else { Ok(entries) }
     }
 
+    /// Its key comes with the first entry.
+    async fn find_authentication(&mut self, entries: &[Entry]) -> Result<(), CopyError> {
+        if let (None, Some(masters), Some(first)) = (&self.authentication, &self.masters, entries.first()) {
+            let key = authentication::key(first, masters).await?;
+            self.authentication = Some(key.ok_or_else(|| CopyError::damaged("it does not begin with the system's keys"))?);
+        }
+        Ok(())
+    }
+
     async fn end(&mut self, summary: &[u8]) -> Result<(), CopyError> {
         let summary: crate::Summary = serde_json::from_slice(summary).map_err(|_| CopyError::damaged("its summary cannot be read"))?;
         if summary != self.tally.summary() {
@@ -97,11 +111,12 @@ impl<S: AsyncRead + Unpin + Send> Reader<S> {
         if !self.frames.is_at_end().await {
             return Err(CopyError::damaged("something follows its end"));
         }
-        if let Some(key) = &self.key
-            && hmac::verify(&key.authentication_key(PURPOSE), &signed, &tag).is_err()
-        {
-            let what = "the backup was made under another master key, or changed by someone who does not have it";
-            return Err(CopyError::new(what, "Nothing was written. Give the master key that was in force when it was made."));
+        if self.masters.is_some() {
+            let key = self.authentication.as_ref().ok_or_else(|| CopyError::damaged("it holds no keys"))?;
+            if hmac::verify(key, &signed, &tag).is_err() {
+                let what = "the backup was changed by someone who does not have its master key";
+                return Err(CopyError::new(what, "Nothing was written. Take another copy of it, or an earlier backup."));
+            }
         }
         self.ended = true;
         Ok(())

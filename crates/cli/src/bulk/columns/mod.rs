@@ -27,6 +27,7 @@ pub const COLUMNS: &[(&str, &str)] = &[
     ("edge", "`true` or `false`; false where it is empty"),
     ("twin", "initial twin as JSON: `{\"tags\":{…},\"properties\":{\"desired\":{…}}}`"),
     ("deviceInformation", "JSON that is kept with the enrollment"),
+    ("credentialPolicy", "authority that signs for the devices (`usher ca`)"),
 ];
 /// The webhook's API version where none is said: the newest.
 pub const WEBHOOK_API_VERSION: &str = "2021-10-01";
@@ -83,7 +84,7 @@ impl Header {
         let id = cell(self.kind.id_member()).ok_or_else(|| format!("it has no {}", self.kind.id_member()))?;
         let mut document = json!({ self.kind.id_member(): id, "attestation": attestation(self.kind, &cell, files)? });
         allocation(&cell, &mut document)?;
-        for (column, member) in [("deviceId", "deviceId"), ("status", "provisioningStatus")] {
+        for (column, member) in [("deviceId", "deviceId"), ("status", "provisioningStatus"), ("credentialPolicy", "credentialPolicyName")] {
             if let Some(text) = cell(column) {
                 document[member] = json!(text);
             }
@@ -233,6 +234,7 @@ pub fn row(kind: Kind, document: &Value) -> Vec<String> {
         edge.unwrap_or_default(),
         json(&document["initialTwin"]),
         json(&document["optionalDeviceInformation"]),
+        text(&document["credentialPolicyName"]),
     ]
 }
 

@@ -83,7 +83,7 @@ fn a_row_that_is_written_is_read_as_the_same_enrollment() {
         json!({ "registrationId": "d,\"1", "attestation": { "type": "symmetricKey", "symmetricKey": { "primaryKey": "a", "secondaryKey": "b" } },
             "deviceId": "x", "iotHubs": ["h1", "h2"], "allocationPolicy": "hashed", "provisioningStatus": "enabled",
             "reprovisionPolicy": { "updateHubAssignment": false, "migrateDeviceData": false }, "capabilities": { "iotEdge": true },
-            "initialTwin": { "tags": { "n": "\n" }, "properties": { "desired": { "é": [1] } } }, "optionalDeviceInformation": { "a": 1 } }),
+            "initialTwin": { "tags": { "n": "\n" }, "properties": { "desired": { "é": [1] } } }, "optionalDeviceInformation": { "a": 1 }, "credentialPolicyName": "certs" }),
         json!({ "registrationId": "c", "attestation": { "type": "x509", "x509": { "clientCertificates": { "primary": { "info": { "sha256Thumbprint": "AA" } } } } },
             "allocationPolicy": "custom", "customAllocationDefinition": { "webhookUrl": "https://w/x", "apiVersion": "2019-03-31" } }),
         json!({ "registrationId": "t", "attestation": { "type": "tpm", "tpm": { "endorsementKey": "AAA=", "storageRootKey": "BBB=" } } }),

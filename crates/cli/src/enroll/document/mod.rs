@@ -36,6 +36,9 @@ pub fn apply(kind: Kind, said: &Said<'_>, document: &mut Value, read: Read<'_>) 
     if let Some(edge) = common.edge {
         document["capabilities"] = json!({ "iotEdge": edge });
     }
+    if let Some(name) = &common.credential_policy {
+        set(document, "credentialPolicyName", (!name.is_empty()).then(|| json!(name)));
+    }
     if let Some(status) = common.status {
         document["provisioningStatus"] = json!(status.word());
     }
@@ -68,8 +71,10 @@ fn attestation(kind: Kind, said: &Said<'_>, read: Read<'_>) -> Result<Option<Val
     let common = said.common;
     if let Some(key) = &common.symmetric_key {
         let mut keys = Map::new();
-        if key != "generate" {
-            keys.insert("primaryKey".into(), json!(key));
+        match key.as_str() {
+            "generate" => {}
+            "-" => drop(keys.insert("primaryKey".into(), json!(read(Path::new("-"))?.trim()))),
+            key => drop(keys.insert("primaryKey".into(), json!(key))),
         }
         if let Some(second) = &common.secondary_key {
             keys.insert("secondaryKey".into(), json!(second));

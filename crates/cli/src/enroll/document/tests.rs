@@ -14,6 +14,7 @@ fn said<S: Settings>(kind: Kind, line: &str, document: Value) -> Result<Value, S
     let read = |path: &Path| match path.to_str() {
         Some("t.json") => Ok(r#"{"tags":{"a":1},"desired":{"b":2}}"#.to_owned()),
         Some("e.json") => Ok(r#"{"deviceId":"from-file","provisioningStatus":"disabled"}"#.to_owned()),
+        Some("-") => Ok("read\n".to_owned()),
         Some(name) if name.ends_with(".pem") => Ok(format!("PEM of {name}")),
         _ => Err(Failure::settings("no such file")),
     };
@@ -32,6 +33,7 @@ fn every_attestation_can_be_said() {
     assert_eq!(individual("--symmetric-key generate --edge")["attestation"], json!({ "type": "symmetricKey", "symmetricKey": {} }));
     let keys = json!({ "type": "symmetricKey", "symmetricKey": { "primaryKey": "a2V5", "secondaryKey": "b" } });
     assert_eq!(individual("--symmetric-key a2V5 --secondary-key b")["attestation"], keys);
+    assert_eq!(individual("--symmetric-key -")["attestation"]["symmetricKey"]["primaryKey"], "read");
     let pair = json!({ "primary": { "certificate": "PEM of a.pem" }, "secondary": { "certificate": "PEM of b.pem" } });
     assert_eq!(individual("--certificate a.pem --certificate b.pem")["attestation"]["x509"], json!({ "clientCertificates": pair }));
     let names = json!({ "caReferences": { "primary": "root" } });
@@ -44,8 +46,10 @@ fn every_attestation_can_be_said() {
 
 #[test]
 fn the_rest_is_put_where_the_service_has_it() {
-    let line = "--device-id x --hub h1 --hub h2 --allocation geo-latency --reprovision keep --edge --status disabled --twin t.json";
+    let line = "--device-id x --hub h1 --hub h2 --allocation geo-latency --reprovision keep --edge --status disabled --twin t.json \
+                --credential-policy certs";
     let expected = json!({
+        "credentialPolicyName": "certs",
         "deviceId": "x", "iotHubs": ["h1", "h2"], "allocationPolicy": "geoLatency", "capabilities": { "iotEdge": true },
         "reprovisionPolicy": { "updateHubAssignment": false, "migrateDeviceData": false }, "provisioningStatus": "disabled",
         "initialTwin": { "tags": { "a": 1 }, "properties": { "desired": { "b": 2 } } },
