@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 
+import keys
 import python_device
 from enrolling import Enroller, b64, derived
 from kills import DEVICE_API, sas
@@ -248,6 +249,64 @@ class World:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def keys_in_force(binary):
+    """Backups before, amid and after the master key moves from a file into a real token, and what restores each."""
+    with keys.world(binary, False) as at:
+        one, token, folder = at.file("one"), at.token(), at.folder
+        config = folder / "node-0.toml"
+
+        def usher(*arguments, fails=None):
+            done = at.usher(*map(str, arguments), *([] if fails else ["--json"]), check=False)
+            if fails:
+                assert done.returncode == 1 and fails in done.stderr, f"{arguments}: {done.returncode} {done.stdout}{done.stderr}"
+                return None
+            assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
+            return json.loads(done.stdout)
+
+        def backup(name, *more, **fails):
+            return usher("backup", "--config", config, "--to", folder / f"{name}.backup", *more, **fails)
+
+        at.configure(one)
+        at.start()
+        at.enroll_group()
+        at.register("node-0", "geraet-1")
+        backup("before")
+        at.reload_all(one, token)
+        at.reload_all(token, one)
+        at.manage("PUT", f"{keys.RESOURCE}/neben", {"location": "local", "sku": {"name": "S1", "capacity": 1}, "properties": {}})
+        backup("amid")
+        backup("never", "--with-master-key", fails="in a token")
+        assert at.keys("rotate")["rewrapped"] == 2
+        at.reload_all(token)
+        after = backup("after")
+        assert at.stop() == [0]
+        # Which keys open which.
+        one_file = folder / "one.key"
+        assert usher("check", "--from", folder / "before.backup", "--master-key", one_file)["opened"]
+        assert usher("check", "--from", folder / "after.backup", "--config", config)["opened"]
+        for name, keys_of in (("before", ("--config", config)), ("amid", ("--config", config)), ("amid", ("--master-key", one_file)),
+                              ("after", ("--master-key", one_file))):
+            usher("check", "--from", folder / f"{name}.backup", *keys_of, fails="not the one these records were sealed under")
+        at.configure(token, one)
+        assert usher("check", "--from", folder / "amid.backup", "--config", config)["opened"]
+        # A place gets nothing that its keys do not open.
+        at.configure(token)
+        text = config.read_text()
+        at.write("second.toml", text.replace(f"embedded:{folder}/store", f"embedded:{folder}/second"))
+        second = folder / "second.toml"
+        usher("restore", "--from", folder / "before.backup", "--to", second, "--master-key", one_file, fails="another master key")
+        usher("restore", "--from", folder / "after.backup", "--to", folder / "state", fails="does not hold its master key")
+        usher("migrate", "--from", config, "--to", folder / "state", fails="in a token")
+        assert not (folder / "second").exists() and not (folder / "state").exists(), "something was written"
+        done = usher("restore", "--from", folder / "after.backup", "--to", second)
+        assert done["digest"] == after["digest"] and done["opened"], done
+        config.write_text(second.read_text())
+        at.start()
+        at.register("node-0", "geraet-1")
+        at.register("node-0", "geraet-2")
+        assert at.stop() == [0]
+
+
 def all_cases(binary):
     """Cases as (name, function); they share one installation, which the last one removes."""
     world = World(binary)
@@ -259,6 +318,7 @@ def all_cases(binary):
         ("a backup with the master key restores alone", world.key_inside),
         ("moved to PostgreSQL, killed in the middle, brought to its end, and equal", world.to_postgres),
         ("a backup of PostgreSQL, and back to a folder, with the same ETags", world.and_back),
+        ("the master key moves into a token: each backup needs the keys that wrapped it", lambda: keys_in_force(binary)),
         ("no panic; everything is removed", world.end),
     ]
 

@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use usher_store::{BoxFuture, Found, Key, Op, Range, Store, StoreError, Stored};
+use usher_store::{BoxFuture, Found, Key, Op, Range, Snapshot, Store, StoreError, Stored};
 
 /// The store.
 pub struct Staging {
@@ -70,5 +70,12 @@ impl Store for Staging {
         }
         self.ops.lock().unwrap_or_else(PoisonError::into_inner).extend(ops);
         Box::pin(async { Ok(()) })
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, StoreError>> {
+        if self.is_collecting() {
+            return Box::pin(async { Err(StoreError::Unavailable("commits that are being collected cannot be copied".into())) });
+        }
+        self.real.snapshot()
     }
 }

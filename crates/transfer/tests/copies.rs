@@ -7,6 +7,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use aws_lc_rs::digest::{SHA256, digest};
 use usher_records::Vault;
 use usher_seal::{MasterKey, MasterKeys};
 use usher_store::{
@@ -18,11 +19,25 @@ use usher_transfer::{CopyError, Filled, Header, Reader, Silent, Stage, Summary, 
 
 const RECORDS: u32 = 400;
 
+fn fresh() -> MasterKeys {
+    MasterKey::generate().unwrap().into()
+}
+
+/// The same with another authentication and a right checksum of that.
+fn forged(backup: &[u8]) -> Vec<u8> {
+    let (tag, check) = (32, 8);
+    let mut forged = backup[..backup.len() - tag - check].to_vec();
+    forged.extend_from_slice(&[7; 32]);
+    let sum = digest(&SHA256, &forged);
+    forged.extend_from_slice(&sum.as_ref()[..check]);
+    forged
+}
+
 /// Records of three tenants, sealed, and counters.
-async fn installation(master: &MasterKey) -> MemoryStore {
+async fn installation(masters: &MasterKeys) -> MemoryStore {
     let store = MemoryStore::default();
     for tenant in [0, 1, 7] {
-        let vault = Vault::open_tenant(Arc::new(store.clone()), master, TenantId(tenant)).await.unwrap();
+        let vault = Vault::open_tenant(Arc::new(store.clone()), masters, TenantId(tenant)).await.unwrap();
         for n in 0..RECORDS {
             let key = vault.key(Space(8 + (n % 3) as u8), &format!("device-{n}"));
             let count = Op::Add { key: vault.key(Space(15), &format!("count-{}", n % 150)), delta: i64::from(n) - 300 };
@@ -33,19 +48,23 @@ async fn installation(master: &MasterKey) -> MemoryStore {
     store
 }
 
-async fn summary(store: &dyn Store, master: Option<&MasterKey>) -> Result<Summary, CopyError> {
-    Walk::new(store.snapshot().await.unwrap().as_mut(), master, Stage::Reading, None).whole(&mut Silent).await
+async fn summary(store: &dyn Store, masters: Option<&MasterKeys>) -> Result<Summary, CopyError> {
+    Walk::new(store.snapshot().await.unwrap().as_mut(), masters, Stage::Reading, None).whole(&mut Silent).await
 }
 
-async fn backup(store: &dyn Store, master: &MasterKey, with_key: bool) -> Vec<u8> {
+async fn backup(store: &dyn Store, masters: &MasterKeys, with_key: bool) -> Vec<u8> {
+    taken(store, masters, with_key).await.unwrap()
+}
+
+async fn taken(store: &dyn Store, masters: &MasterKeys, with_key: bool) -> Result<Vec<u8>, CopyError> {
     let header = Header { created: "now".into(), usher: "0".into(), store: "memory".into() };
     let mut snapshot = store.snapshot().await.unwrap();
-    write(snapshot.as_mut(), &header, master, (with_key, true), Vec::new(), &mut Silent).await.unwrap().0
+    Ok(write(snapshot.as_mut(), &header, masters, (with_key, true), Vec::new(), &mut Silent).await?.0)
 }
 
-async fn read(bytes: &[u8], key: Option<&MasterKey>) -> Result<Summary, CopyError> {
-    let mut reader = Reader::open(bytes, key.cloned()).await?;
-    let outcome = Walk::new(&mut reader, key, Stage::Reading, None).whole(&mut Silent).await;
+async fn read(bytes: &[u8], masters: Option<&MasterKeys>) -> Result<Summary, CopyError> {
+    let mut reader = Reader::open(bytes, masters.cloned()).await?;
+    let outcome = Walk::new(&mut reader, masters, Stage::Reading, None).whole(&mut Silent).await;
     outcome.map_err(|error| reader.failure().unwrap_or(error))
 }
 
@@ -55,14 +74,14 @@ async fn copy(from: &dyn Store, origin: &Summary, to: &dyn Store) -> Result<Fill
 
 #[tokio::test]
 async fn a_backup_holds_everything_and_restores_to_the_same() {
-    let master = MasterKey::generate().unwrap();
+    let master = fresh();
     let source = installation(&master).await;
     let origin = summary(&source, Some(&master)).await.unwrap();
     assert_eq!((origin.records, origin.counters > 100), (u64::from(RECORDS) * 3 + 3, true));
     let bytes = backup(&source, &master, false).await;
     assert_eq!(read(&bytes, Some(&master)).await.as_ref(), Ok(&origin));
     assert!(!bytes.windows(5).any(|window| window == b"pump ") && !bytes.windows(7).any(|window| window == b"device-"));
-    let key = master.to_base64();
+    let key = master.current().to_base64().unwrap();
     assert!(!bytes.windows(key.len()).any(|window| window == key.as_bytes()), "the key was not asked for");
     let folder = std::env::temp_dir().join(format!("usher-transfer-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&folder);
@@ -80,15 +99,16 @@ async fn a_backup_holds_everything_and_restores_to_the_same() {
 
 #[tokio::test]
 async fn the_key_inside_is_found_and_stands_for_the_given_one() {
-    let master = MasterKey::generate().unwrap();
+    let master = fresh();
     let bytes = backup(&installation(&master).await, &master, true).await;
     let reader = Reader::open(bytes.as_slice(), None).await.unwrap();
-    assert!(reader.key_inside().unwrap().is(&master) && reader.key().unwrap().is(&master));
+    let check = master.current().check();
+    assert_eq!((reader.key_inside().unwrap().check(), reader.masters().unwrap().current().check()), (check, check));
 }
 
 #[tokio::test]
 async fn any_changed_bit_and_any_cut_is_refused() {
-    let master = MasterKey::generate().unwrap();
+    let master = fresh();
     let store = MemoryStore::default();
     let vault = Vault::open_tenant(Arc::new(store.clone()), &master, TenantId(0)).await.unwrap();
     let (put, _) = vault.put(vault.key(Space(8), "a"), Expect::Absent, &"text").unwrap();
@@ -109,7 +129,7 @@ async fn any_changed_bit_and_any_cut_is_refused() {
 
 #[tokio::test]
 async fn another_master_key_is_refused_by_name() {
-    let (master, other) = (MasterKey::generate().unwrap(), MasterKey::generate().unwrap());
+    let (master, other) = (fresh(), fresh());
     let source = installation(&master).await;
     let bytes = backup(&source, &master, false).await;
     let why = read(&bytes, Some(&other)).await.unwrap_err().to_string();
@@ -117,16 +137,17 @@ async fn another_master_key_is_refused_by_name() {
     let why = summary(&source, Some(&other)).await.unwrap_err().to_string();
     assert!(why.contains("--master-key"), "{why}");
     // Whoever has no key can make right checksums, but not the authentication.
-    let empty = MemoryStore::default();
-    let forged = backup(&empty, &other, false).await;
-    let why = read(&forged, Some(&master)).await.unwrap_err().to_string();
-    assert!(why.contains("changed by someone who does not have it"), "{why}");
+    let why = read(&forged(&bytes), Some(&master)).await.unwrap_err().to_string();
+    assert!(why.contains("changed by someone who does not have its master key"), "{why}");
+    assert!(read(&forged(&bytes), None).await.is_ok());
+    let why = taken(&MemoryStore::default(), &master, false).await.unwrap_err().to_string();
+    assert!(why.contains("is empty"), "{why}");
 }
 
 /// Every commit in turn is the last of an attempt: it does not take place, or its answer is lost.
 #[tokio::test]
 async fn a_copy_that_is_interrupted_at_any_commit_ends_equal() {
-    let master = MasterKey::generate().unwrap();
+    let master = fresh();
     let source = installation(&master).await;
     let origin = summary(&source, None).await.unwrap();
     let whole = MemoryStore::default();
@@ -151,7 +172,7 @@ async fn a_copy_that_is_interrupted_at_any_commit_ends_equal() {
 
 #[tokio::test]
 async fn a_target_with_something_else_is_left_as_it_is() {
-    let master = MasterKey::generate().unwrap();
+    let master = fresh();
     let (source, other) = (installation(&master).await, installation(&master).await);
     let (origin, others) = (summary(&source, None).await.unwrap(), summary(&other, None).await.unwrap());
     let why = copy(&source, &origin, &other).await.unwrap_err().to_string();
