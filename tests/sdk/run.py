@@ -6,6 +6,7 @@
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -153,10 +154,10 @@ def run_named(title, find):
     judge(preparing, lambda: found.extend(find()))
     if preparing["result"] == "FAILED" or not found:
         rows.append(preparing | {"result": "FAILED"})
-    for name, work in found:
+    for name, work, *given in found:
         row = {"case": f"{title}: {name}"}
         rows.append(row)
-        judge(row, work)
+        judge(row, functools.partial(work, *(given[0] if given else ())))
         print(f"  {row['result']}: {row['case']}", flush=True)
     return rows
 
