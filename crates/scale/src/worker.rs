@@ -10,9 +10,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use usher_domain::clock::Clock as _;
 use usher_registry::{Filter, Kind, PageRequest};
-use usher_server::SystemClock;
 
 use crate::{
     Outcome,
@@ -94,7 +92,7 @@ async fn pages(ground: &Ground, count: usize) -> Outcome<Vec<f64>> {
     let (mut request, mut times) = (PageRequest { max_items: Some(PAGE_ITEMS), continuation: None }, Vec::new());
     while times.len() < count {
         let started = Instant::now();
-        let page = ground.tenant.registry.query(Kind::Individual, &Filter::default(), &request, SystemClock.now()).await;
+        let page = ground.tenant.registry.query(Kind::Individual, &Filter::default(), &request, ground.clock.now()).await;
         request.continuation = page.map_err(|error| error.message)?.continuation;
         times.push(started.elapsed().as_secs_f64() * 1e3);
     }
