@@ -136,11 +136,12 @@ impl Ground {
         self.engine.drain(Duration::from_secs(60)).await;
     }
 
-    /// Enrollments, devices on the hub, and operations metered this month, by their counters.
-    pub async fn counts(&self) -> Outcome<[i64; 3]> {
+    /// Enrollments, registrations, devices on the hub, and operations metered this month, by their counters.
+    pub async fn counts(&self) -> Outcome<[i64; 4]> {
         let registry = &self.tenant.registry;
         let devices = i64::try_from(self.hub()?.statistics().await?.total)?;
-        Ok([registry.individuals_held().await?, devices, registry.usage(&self.clock.now().month()).await?])
+        let registrations = registry.registrations_held().await?;
+        Ok([registry.individuals_held().await?, registrations, devices, registry.usage(&self.clock.now().month()).await?])
     }
 }
 

@@ -50,8 +50,8 @@ pub enum Answer {
 pub struct State {
     /// What was loaded.
     pub size: Size,
-    /// Enrollments, devices on the hub, and metered operations by their counters.
-    pub counts: [i64; 3],
+    /// Enrollments, registrations, devices on the hub, and metered operations by their counters.
+    pub counts: [i64; 4],
     /// From the first call that opens the store to a service that would listen, in milliseconds.
     pub opened_ms: f64,
     /// Memory of the process, in MiB.
