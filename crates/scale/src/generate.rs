@@ -17,7 +17,7 @@ use usher_hub::{Hub, TwinWrite};
 use usher_hub_embedded::{EmbeddedHub, EmbeddedHubs, hub::DEVICES};
 use usher_records::Vault;
 use usher_registry::{IfMatch, Kind, Registry, Tenant};
-use usher_store::{Expect, Op, Space, TenantId};
+use usher_store::{Op, Space, TenantId};
 
 use crate::{Outcome, device::Device, ground::Ground, staging::Staging};
 
@@ -93,7 +93,8 @@ impl Generator {
         registration.registration_id = device.id.clone();
         (registration.created_at, registration.updated_at) = (self.clock.now(), self.clock.now());
         let metered = self.tenant.registry.meter(self.clock.now());
-        self.tenant.registry.save_registration(&registration, Expect::Absent, vec![metered]).await?;
+        let saved = self.tenant.save_first_registration(&registration, vec![metered]).await;
+        saved.map_err(|error| error.message)?;
         Ok(())
     }
 

@@ -21,13 +21,16 @@ use usher_provisioning::{Abandoned, Engine, Journal, Ports, Reply};
 use usher_records::Vault;
 use usher_registry::{Directory, Tenant};
 use usher_seal::MasterKey;
-use usher_server::{SystemClock, SystemEntropy};
 use usher_store::{Store, TenantId};
 use usher_store_embedded::EmbeddedStore;
 use usher_store_postgres::{Options, PostgresStore};
 use usher_webhook::fake::FakeWebhook;
 
-use crate::{Outcome, device::Device};
+use crate::{
+    Outcome,
+    ambient::{RunningClock, SystemEntropy},
+    device::Device,
+};
 
 /// The service's name, and its ID scope. The folder is one that `usher dev` starts on, so the name is that of its service.
 const SERVICE: (&str, &str) = ("dev", "0neSCALE001");
@@ -69,7 +72,7 @@ impl Ground {
         let master = MasterKey::from_file(&place.folder.join("master.key"), true)?;
         let started = Instant::now();
         let store = open_store(place).await?;
-        let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(RunningClock::start()), Arc::new(SystemEntropy));
         let system = Vault::open_tenant(Arc::clone(&store), &master, TenantId(0)).await?;
         let hubs = Arc::new(EmbeddedHubs::open(system, Arc::clone(&clock), Arc::clone(&entropy)).await?);
         hubs.ensure(&HubName::parse(HUB).map_err(|why| why.0)?).await?;
@@ -133,11 +136,12 @@ impl Ground {
         self.engine.drain(Duration::from_secs(60)).await;
     }
 
-    /// Enrollments, devices on the hub, and operations metered this month, by their counters.
-    pub async fn counts(&self) -> Outcome<[i64; 3]> {
+    /// Enrollments, registrations, devices on the hub, and operations metered this month, by their counters.
+    pub async fn counts(&self) -> Outcome<[i64; 4]> {
         let registry = &self.tenant.registry;
         let devices = i64::try_from(self.hub()?.statistics().await?.total)?;
-        Ok([registry.individuals_held().await?, devices, registry.usage(&self.clock.now().month()).await?])
+        let registrations = registry.registrations_held().await?;
+        Ok([registry.individuals_held().await?, registrations, devices, registry.usage(&self.clock.now().month()).await?])
     }
 }
 
@@ -161,7 +165,8 @@ fn service() -> Outcome<ProvisioningService> {
         tenant: 0,
         id_scope: IdScope::parse(SERVICE.1).map_err(|why| why.0)?,
         host_name: "localhost".into(),
-        policies: vec![usher_server::owner(&SystemEntropy)],
+        // Nobody calls its service API.
+        policies: Vec::new(),
         hubs: vec![hub],
         allocation: AllocationPolicy::Hashed,
         resource: ResourceMetadata::default(),

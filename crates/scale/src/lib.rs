@@ -4,6 +4,7 @@
 //! Nothing in here is part of the server. `generate` makes records with the server's own code and hands them to the store in large commits;
 //! everything that is measured goes the whole way, from a device's claim to the durable registration.
 
+mod ambient;
 pub mod cluster;
 pub mod compare;
 pub mod device;

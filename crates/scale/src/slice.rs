@@ -10,12 +10,12 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use usher_domain::clock::{Clock as _, SeededEntropy};
+use usher_domain::clock::{Entropy as _, SeededEntropy};
 use usher_registry::IfMatch;
-use usher_server::SystemClock;
 
 use crate::{
     Outcome,
+    ambient::SystemEntropy,
     device::{Device, Part},
     ground::Ground,
     load::Size,
@@ -42,7 +42,9 @@ pub struct Cost {
 
 /// Registers devices, drawn by chance from all there are, and leaves the store with as many as before.
 pub async fn run(ground: &Arc<Ground>, size: Size, [new, again]: [usize; 2], workers: Workers) -> Outcome<Cost> {
-    let seed = SystemClock.now().micros().cast_unsigned();
+    let mut seed = [0; 8];
+    SystemEntropy.fill(&mut seed);
+    let seed = u64::from_le_bytes(seed);
     let fresh = drawn(Part::Fresh, size.fresh, new, seed)?;
     let mut devices = fresh.clone();
     devices.extend(drawn(Part::Registered, size.registered, again, seed.wrapping_add(1))?);

@@ -10,9 +10,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use usher_domain::clock::Clock as _;
 use usher_registry::{Filter, Kind, PageRequest};
-use usher_server::SystemClock;
 
 use crate::{
     Outcome,
@@ -52,8 +50,8 @@ pub enum Answer {
 pub struct State {
     /// What was loaded.
     pub size: Size,
-    /// Enrollments, devices on the hub, and metered operations by their counters.
-    pub counts: [i64; 3],
+    /// Enrollments, registrations, devices on the hub, and metered operations by their counters.
+    pub counts: [i64; 4],
     /// From the first call that opens the store to a service that would listen, in milliseconds.
     pub opened_ms: f64,
     /// Memory of the process, in MiB.
@@ -94,7 +92,7 @@ async fn pages(ground: &Ground, count: usize) -> Outcome<Vec<f64>> {
     let (mut request, mut times) = (PageRequest { max_items: Some(PAGE_ITEMS), continuation: None }, Vec::new());
     while times.len() < count {
         let started = Instant::now();
-        let page = ground.tenant.registry.query(Kind::Individual, &Filter::default(), &request, SystemClock.now()).await;
+        let page = ground.tenant.registry.query(Kind::Individual, &Filter::default(), &request, ground.clock.now()).await;
         request.continuation = page.map_err(|error| error.message)?.continuation;
         times.push(started.elapsed().as_secs_f64() * 1e3);
     }

@@ -37,7 +37,6 @@ mod trust;
 mod webhook;
 mod wiring;
 
-pub use ambient::{SystemClock, SystemEntropy};
 pub use cryptography::Cryptography;
 pub use dev::{DevOptions, Running};
 pub use linked_hubs::LinkedHubs;
@@ -47,4 +46,3 @@ pub use oidc::{OidcOptions, parse_claim};
 pub use start::StartError;
 pub use usher_api_management::oidc::OidcSettings;
 pub use usher_seal_pkcs11::{Pin, TokenSettings, make_key};
-pub use wiring::owner;

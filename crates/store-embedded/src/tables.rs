@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, config::PartitioningPolicy};
 use usher_store::StoreError;
 
 use crate::{Options, error::OpenError, mark::Mark};
@@ -49,7 +49,14 @@ impl Tables {
             .manual_journal_persist(true)
             .open()
             .map_err(told)?;
-        let keyspace = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
+        let keyspace = || {
+            // In parts in every level: what is flushed may be moved down as it is, and a look-up there would else read the whole index
+            // and filter of a file, some 130 KB, as soon as there are more files than the cache holds.
+            KeyspaceCreateOptions::default()
+                .max_memtable_size(MEMTABLE_BYTES)
+                .index_block_partitioning_policy(PartitioningPolicy::all(true))
+                .filter_block_partitioning_policy(PartitioningPolicy::all(true))
+        };
         let records = database.keyspace("records", keyspace).map_err(told)?;
         let counters = database.keyspace("counters", keyspace).map_err(told)?;
         let tables = Self { database, records, counters };
