@@ -124,7 +124,7 @@ fn read(file: &Path) -> Result<String, Failure> {
 }
 
 fn print_policy(policy: &Value, of: &Of) {
-    if of.reach.json { say!("{policy:#}") } else { println!("{}", rows(std::slice::from_ref(policy))) }
+    if of.reach.json { say!("{policy:#}") } else { say!("{}", rows(std::slice::from_ref(policy))) }
 }
 
 fn rows(policies: &[Value]) -> String {

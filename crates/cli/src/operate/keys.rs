@@ -82,21 +82,21 @@ async fn list(reach: &Reach) -> Result<(), Failure> {
     let session = Session::open(reach)?;
     let told = session.get(&format!("{}/masterKeys", session.subscription().await?)).await?;
     if reach.json {
-        println!("{told:#}");
+        say!("{told:#}");
         return Ok(());
     }
     let keys: Vec<&Value> = told["value"].as_array().into_iter().flatten().collect();
     let origin = |key: &Value| key["origin"].as_str().unwrap_or("not on this node").to_owned();
     let row = |key: &Value| vec![text(&key["id"]), text(&key["role"]), origin(key), text(&key["tenants"]), text(&key["dataKeys"])];
-    println!("{}", table(&["master key", "role", "where", "tenants", "data keys"], &keys.iter().map(|key| row(key)).collect::<Vec<_>>()));
+    say!("{}", table(&["master key", "role", "where", "tenants", "data keys"], &keys.iter().map(|key| row(key)).collect::<Vec<_>>()));
     let module = &told["cryptography"];
     if !module.is_null() {
-        println!("\nThe server's cryptographic module: {}", described(module));
+        say!("\nThe server's cryptographic module: {}", described(module));
     }
     let left = |key: &&&Value| key["role"] != "current" && key["tenants"].as_u64().is_some_and(|tenants| tenants > 0);
     match keys.iter().filter(left).count() {
         0 => {}
-        _ => println!("Not all data keys are under the current master key: `usher keys rotate` brings them there."),
+        _ => say!("Not all data keys are under the current master key: `usher keys rotate` brings them there."),
     }
     Ok(())
 }
@@ -113,16 +113,16 @@ async fn rotate(reach: &Reach) -> Result<(), Failure> {
     let path = format!("{}/masterKeys/rotate", session.subscription().await?);
     let told = session.client.send(http::Method::POST, &path, None, None).await?;
     if reach.json {
-        println!("{told:#}");
+        say!("{told:#}");
     } else {
-        println!(
+        say!(
             "{} tenants' keys wrapped anew under {} ({}); {} were already.",
             told["rewrapped"],
             text(&told["id"]),
             text(&told["origin"]),
             told["already"]
         );
-        println!("Check with `usher keys list` before you remove the earlier master key from any node's configuration.");
+        say!("Check with `usher keys list` before you remove the earlier master key from any node's configuration.");
     }
     Ok(())
 }
@@ -132,9 +132,9 @@ async fn renew(system: bool, of: &Of) -> Result<(), Failure> {
     let place = if system { session.subscription().await? } else { id_of(&session.service(of.service.as_deref()).await?)?.to_owned() };
     let told = session.client.send(http::Method::POST, &format!("{place}/renewDataKey"), None, None).await?;
     if of.reach.json {
-        println!("{told:#}");
+        say!("{told:#}");
     } else {
-        println!("{} seals with a fresh data key now; it has {}.", told["service"].as_str().unwrap_or("the system"), told["dataKeys"]);
+        say!("{} seals with a fresh data key now; it has {}.", told["service"].as_str().unwrap_or("the system"), told["dataKeys"]);
     }
     Ok(())
 }
@@ -154,9 +154,10 @@ fn make(arguments: &Make) -> Result<(), Failure> {
     let (token, key) = (arguments.token.clone(), arguments.key.clone());
     let settings = TokenSettings { module: arguments.module.clone(), token, key, pin: Pin::new(pin) };
     make_key(&settings).map_err(|why| Failure::settings(why.to_string()))?;
-    println!(
+    say!(
         "The token {} has an AES-256 key {} now, which cannot leave it. Whether the token can be backed up is up to its maker.",
-        arguments.token, arguments.key
+        arguments.token,
+        arguments.key
     );
     Ok(())
 }
@@ -165,9 +166,9 @@ fn module(json: bool) -> Result<(), String> {
     let told = Cryptography::of_this_program().map_err(|why| why.to_string())?;
     let told = serde_json::to_value(&told).map_err(|why| why.to_string())?;
     if json {
-        println!("{told:#}");
+        say!("{told:#}");
     } else {
-        println!("{}", described(&told));
+        say!("{}", described(&told));
     }
     Ok(())
 }
