@@ -75,10 +75,15 @@ def operations(logs, status=None):
     return found
 
 
-class Watched(paho.Client):
+PLAIN = paho.Client
+
+
+class Watched(PLAIN):
     """paho's client, which the SDK uses too, telling the ledger of each register message that goes out, repetitions included."""
 
-    ledger, open, living, lock = None, True, weakref.WeakSet(), threading.Lock()
+    ledger, living, lock = None, weakref.WeakSet(), threading.Lock()
+    # Its trial is over: whoever gave it up must not come back by it.
+    over = False
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
@@ -91,20 +96,23 @@ class Watched(paho.Client):
             Watched.ledger.register_sent(self._client_id.decode(), text.split(", '")[0])
 
     def connect(self, *arguments, **options):
-        if not Watched.open:
+        if self.over:
             raise ConnectionRefusedError("the trial is over")
         return super().connect(*arguments, **options)
 
 
 def watch(ledger):
     """From now on, all MQTT clients of this process tell this ledger."""
-    paho.Client, Watched.ledger, Watched.open = Watched, ledger, True
+    paho.Client, Watched.ledger = Watched, ledger
 
 
 def end_all():
-    """Ends all MQTT clients, those given up by their devices too, which would come back otherwise."""
-    Watched.open = False
+    """Ends all MQTT clients that were watched, those given up by their devices too, which would come back otherwise. Later ones are
+    as they always are."""
+    paho.Client, Watched.ledger = PLAIN, None
     with Watched.lock:
         living = list(Watched.living)
+        Watched.living.clear()
     for client in living:
+        client.over = True
         client.disconnect()

@@ -63,8 +63,11 @@ def installed(binary):
         buildah("bud", "-q", "--pull-never", "--build-arg", "BASE=localhost/base", "-f", "packaging/docker/Dockerfile", "-t", "usher", ".")
         container = buildah("from", "--pull-never", "localhost/usher")
         check_image(container)
-        serve_a_device(container)
-        upgrade_and_purge(container)
+        (storage / "state").mkdir()
+        # The image's volume, from the machine as users give it.
+        inside = ["run", "--user", "root", "--volume", f"{storage}/state:/var/lib/usher", container, "--"]
+        serve_a_device(container, inside, storage / "state" / "dev")
+        upgrade_and_purge(container, inside)
     finally:
         shutil.rmtree(storage, ignore_errors=True)
 
@@ -78,7 +81,7 @@ def check_image(container):
     assert buildah("run", container, "--", "stat", "-c", "%G %a", "/etc/usher") == "usher 750"
 
 
-def serve_a_device(container):
+def serve_a_device(container, inside, state):
     """The image's own command, and a device of Azure's SDK from outside."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="usher-image-run-"))
     wait_for_ports(PORTS)
@@ -87,20 +90,17 @@ def serve_a_device(container):
     # Ports below 1024 want privileges where the machine has no say in it for containers, as here.
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(
-            ["buildah", "run", "--user", "root", container, "--", *command], env=BUILDER, stdout=log, stderr=log, start_new_session=True)
+            ["buildah", *inside, *command], env=BUILDER, stdout=log, stderr=log, start_new_session=True)
     try:
-        root = pathlib.Path(buildah("mount", container))
-        manifest = root / "var/lib/usher/dev/dev.json"
+        manifest = state / "dev.json"
         wait_until(manifest.exists, process, folder / "log")
         dev = json.loads(manifest.read_text())
         key = b64(os.urandom(32))
-        enroll = buildah(
-            "run", "--user", "root", container, "--", "sh", "-c",
-            f"usher enrollment create im-behaelter --symmetric-key '{key}' --state /var/lib/usher/dev --json")
+        enroll = buildah(*inside, "usher", "enrollment", "create", "im-behaelter", "--symmetric-key", key, "--state", "/var/lib/usher/dev", "--json")
         assert json.loads(enroll)["registrationId"] == "im-behaelter", enroll
         client = ProvisioningDeviceClient.create_from_symmetric_key(
             provisioning_host=dev["device"]["host"], id_scope=dev["idScope"], registration_id="im-behaelter", symmetric_key=key,
-            server_verification_cert=(manifest.parent / dev["trust"]).read_text())
+            server_verification_cert=(state / dev["trust"]).read_text())
         result = client.register()
         assert result.status == "assigned", result
     finally:
@@ -109,12 +109,12 @@ def serve_a_device(container):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def upgrade_and_purge(container):
+def upgrade_and_purge(container, inside):
     """A second installation keeps all; a purge takes the program and leaves what cannot be made again."""
     buildah("copy", container, PACKAGE, "/tmp/usher.deb")
-    buildah("run", "--user", "root", container, "--", "dpkg", "-i", "/tmp/usher.deb")
-    before = buildah("run", "--user", "root", container, "--", "find", "/var/lib/usher", "-name", "master.key")
+    buildah(*inside, "dpkg", "-i", "/tmp/usher.deb")
+    before = buildah(*inside, "find", "/var/lib/usher", "-name", "master.key")
     assert before, "the state has no key"
-    buildah("run", "--user", "root", container, "--", "dpkg", "-P", "usher")
-    listed = buildah("run", "--user", "root", container, "--", "sh", "-c", "command -v usher; find /var/lib/usher -name master.key")
+    buildah(*inside, "dpkg", "-P", "usher")
+    listed = buildah(*inside, "sh", "-c", "command -v usher; find /var/lib/usher -name master.key")
     assert listed == before, listed
