@@ -13,12 +13,11 @@ from azure.iot.device import ProvisioningDeviceClient
 from enrolling import b64
 from server import PORTS, wait_for_ports
 
+from .base import archive
 from .running import wait_until
 
 ROOT = pathlib.Path(__file__).parents[3]
 PACKAGE = ROOT / "target" / "debian" / "usher.deb"
-# Kept, since it is fetched from Debian's archive.
-BASE = ROOT / "target" / "base-bookworm.tar"
 UNIT = ROOT / "packaging" / "systemd" / "usher.service"
 # systemd's own score, 0 (locked up) to 10; what has sockets on the network stays above 1.
 EXPOSURE_MAX = 20
@@ -49,16 +48,13 @@ def unit():
 def installed(binary):
     run("scripts/deb", binary)
     run("lintian", "--fail-on", "error,warning", "--allow-root", "--no-user-dirs", PACKAGE)
-    if not BASE.exists():
-        run("mmdebstrap", "-q", "--variant=minbase", "--include=ca-certificates", "bookworm", f"{BASE}.part")
-        os.replace(f"{BASE}.part", BASE)
     storage = pathlib.Path(tempfile.mkdtemp(prefix="usher-image-"))
     BUILDER["CONTAINERS_STORAGE_CONF"] = str(storage / "storage.conf")
     (storage / "storage.conf").write_text(
         f'[storage]\ndriver = "vfs"\nrunroot = "{storage}/run"\ngraphroot = "{storage}/graph"\n')
     try:
         base = buildah("from", "scratch")
-        buildah("add", "-q", base, BASE, "/")
+        buildah("add", "-q", base, archive(), "/")
         buildah("commit", "-q", "--rm", base, "localhost/base")
         buildah("bud", "-q", "--pull-never", "--build-arg", "BASE=localhost/base", "-f", "packaging/docker/Dockerfile", "-t", "usher", ".")
         container = buildah("from", "--pull-never", "localhost/usher")
