@@ -5,8 +5,10 @@
 
 mod bucket;
 mod keyed;
+mod origin;
 mod spread;
 
 pub use bucket::{Bucket, Wait};
 pub use keyed::{KEYS_MAX, Keyed};
+pub use origin::origin;
 pub use spread::{SPREAD_MAX_S, Spread};

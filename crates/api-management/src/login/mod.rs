@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, header};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use usher_domain::{Secret, Timestamp, TrackingId, service_limits::Rate};
-use usher_throttle::{Keyed, Wait};
+use usher_throttle::{Keyed, Wait, origin};
 
 pub use route::LoginRoute;
 pub use token::Worth;
@@ -85,7 +85,7 @@ impl Login {
     }
 
     fn token(&self, request: &Request<Bytes>, admin: &Secret, now: Timestamp, tracking_id: &TrackingId) -> Response<Bytes> {
-        let address = request.extensions().get::<ClientAddress>().map(|address| origin(address.0)).unwrap_or_default();
+        let address = request.extensions().get::<ClientAddress>().map(|address| origin(address.0).to_string()).unwrap_or_default();
         match self.grant(request, admin, &address, now) {
             Ok(client) => {
                 tracing::info!(%tracking_id, client, address, "logged in");
@@ -135,14 +135,6 @@ fn too_many(wait: Wait) -> Failed {
     Failed {
         wait_s: Some(wait.seconds()),
         ..failed(429, "temporarily_unavailable", "Too many log-ins from this address have failed.", mend)
-    }
-}
-
-/// The address that failures are counted by: of IPv6 the network, since a client has all of a /64 to itself.
-fn origin(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => std::net::Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).to_string(),
     }
 }
 

@@ -1,9 +1,6 @@
 //! Signing in with a token that opens the management API, and out again.
 
-use std::{
-    net::{IpAddr, Ipv6Addr},
-    sync::PoisonError,
-};
+use std::{net::IpAddr, sync::PoisonError};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -119,10 +116,7 @@ fn with_cookie(mut response: Response<Bytes>, cookie: &str) -> Response<Bytes> {
     response
 }
 
-/// The address that failures are counted by: of IPv6 the network, since a client has all of a /64 to itself.
+/// The address that failures are counted by.
 pub(super) fn origin(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).to_string(),
-    }
+    usher_throttle::origin(address).to_string()
 }

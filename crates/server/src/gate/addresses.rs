@@ -3,12 +3,12 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use usher_domain::{Timestamp, service_limits::Rate};
-use usher_throttle::Keyed;
+use usher_throttle::{Keyed, origin};
 
 /// Limits of one address, of IPv6 one /64: a client has all of that to itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,13 +101,6 @@ impl Drop for Place {
         if let Some((addresses, origin)) = self.0.take() {
             addresses.leave(origin);
         }
-    }
-}
-
-fn origin(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
-        address @ IpAddr::V4(_) => address,
     }
 }
 
