@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use http::{Method, Request};
 use serde_json::{Value, json};
-use tracing::warn;
 use usher_audit::{Actor, AuditLog, Entry, Link, PAGE_MAX, Phase};
 use usher_domain::{ErrorCode, ServiceError, TrackingId};
 
@@ -38,22 +37,14 @@ impl ManagementApi {
             action: Entry::action(request.method().as_str(), request.uri().path()),
             phase: Phase::Begun,
         };
-        let unwritten = |why: usher_audit::Unwritten| {
-            warn!(%tracking_id, check = "audit", detail = why.0, mend = "See the store's own log lines.", "not carried out");
-            Refused::from(ServiceError::new(ErrorCode::Unavailable))
-        };
-        audit.append(entry.clone()).await.map_err(unwritten)?;
-        Ok(Some(entry))
+        audit.begin(entry).await.map(Some).map_err(|_| Refused::from(ServiceError::new(ErrorCode::Unavailable)))
     }
 
     /// Writes down what came of it. Where that fails, the change is made all the same, and the log shows it as begun.
     pub(crate) async fn end(&self, entry: Option<Entry>, outcome: &Result<Answer, Refused>) {
         let (Some(audit), Some(entry)) = (&self.audit, entry) else { return };
         let status = outcome.as_ref().map_or_else(|refused| refused.status, |answer| answer.status);
-        if let Err(why) = audit.append(entry.ended(self.ports.clock.now(), status)).await {
-            warn!(tracking_id = %entry.tracking_id, check = "audit", detail = why.0, mend = "See the store's own log lines.",
-                "the outcome was not written down");
-        }
+        audit.end(&entry, self.ports.clock.now(), status).await;
     }
 
     /// A page of entries, newest first: `limit` of them, those before the number `before`.

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use http::Request;
-use tracing::warn;
 use usher_audit::{Actor, Entry, Phase};
 use usher_domain::{ErrorCode, ServiceError, Timestamp, TrackingId};
 use usher_registry::Tenant;
@@ -49,12 +48,7 @@ impl ServiceApi {
             action: Entry::action(visit.request.method().as_str(), visit.request.uri().path()),
             phase: Phase::Begun,
         };
-        let unwritten = |why: usher_audit::Unwritten| {
-            warn!(tracking_id = %visit.tracking_id, check = "audit", detail = why.0, mend = "See the store's own log lines.", "not carried out");
-            Denial::from(ServiceError::new(ErrorCode::Unavailable))
-        };
-        audit.append(entry.clone()).await.map_err(unwritten)?;
-        Ok(Some(entry))
+        audit.begin(entry).await.map(Some).map_err(|_| Denial::from(ServiceError::new(ErrorCode::Unavailable)))
     }
 
     /// Writes down what came of it. Where that fails, the change is made all the same, and the log shows it as begun.
@@ -64,8 +58,6 @@ impl ServiceApi {
             Ok(reply) => reply.status(),
             Err(denial) => denial.status(),
         };
-        if let Err(why) = audit.append(entry.ended(self.clock.now(), status)).await {
-            warn!(tracking_id = %entry.tracking_id, check = "audit", detail = why.0, mend = "See the store's own log lines.", "the outcome was not written down");
-        }
+        audit.end(&entry, self.clock.now(), status).await;
     }
 }

@@ -8,6 +8,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 use tracing::{info, warn};
+use usher_domain::Timestamp;
 use usher_records::{RecordError, Vault, Versioned};
 use usher_store::{Expect, Key, Space};
 
@@ -72,11 +73,31 @@ impl AuditLog {
     pub async fn append(&self, entry: Entry) -> Result<(), Unwritten> {
         let appended = async {
             let (written, done) = oneshot::channel();
-            let gone = |_| Unwritten("the writer has stopped".into());
-            self.sender.send(Waiting { entry, written }).await.map_err(|_| Unwritten("the writer has stopped".into()))?;
-            done.await.map_err(gone)?
+            let gone = || Unwritten("the writer has stopped".into());
+            self.sender.send(Waiting { entry, written }).await.map_err(|_| gone())?;
+            done.await.map_err(|_| gone())?
         };
         timeout(WRITE_MAX, appended).await.unwrap_or_else(|_| Err(Unwritten(format!("not within {} s", WRITE_MAX.as_secs()))))
+    }
+
+    /// Writes down what is about to be tried. What cannot be written down must not be tried; the log says why.
+    ///
+    /// # Errors
+    /// As those of [`append`](Self::append).
+    pub async fn begin(&self, entry: Entry) -> Result<Entry, Unwritten> {
+        let tracking_id = &entry.tracking_id;
+        self.append(entry.clone()).await.inspect_err(
+            |why| warn!(%tracking_id, check = "audit", detail = why.0, mend = "See the store's own log lines.", "not carried out"),
+        )?;
+        Ok(entry)
+    }
+
+    /// Writes down what came of it. Where that fails, the change is made all the same, and the log shows it as begun.
+    pub async fn end(&self, begun: &Entry, at: Timestamp, status: u16) {
+        let tracking_id = &begun.tracking_id;
+        if let Err(why) = self.append(begun.ended(at, status)).await {
+            warn!(%tracking_id, check = "audit", detail = why.0, mend = "See the store's own log lines.", "the outcome was not written down");
+        }
     }
 
     /// A page of entries, newest first, those before the number `before`.
